@@ -1,0 +1,1 @@
+"""Sample images, and measurements of quality and speed."""

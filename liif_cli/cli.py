@@ -1,0 +1,139 @@
+"""The command line: the table of commands, and errors as exit codes.
+
+Nothing here, and nothing that a ``--help`` shows, imports more than click.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from types import FrameType
+from typing import Any
+
+import click
+
+from liif_cli import __version__
+from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, LiifError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "upscale": ("liif_cli.commands.upscale:upscale", "Upscale an image or a folder of images."),
+    "info": ("liif_cli.commands.info:info", "Say what images, tile stores and weights files hold."),
+    "models": ("liif_cli.commands.models:models", "List the models that come with liif."),
+    "sample": ("liif_cli.commands.sample:sample", "Write a few generated images to try liif with."),
+    "train": ("liif_cli.commands.train:train", "Train a network on a folder of photos."),
+    "convert": ("liif_cli.commands.convert:convert", "Convert a published checkpoint."),
+}
+"""Command name -> ("module:attribute", one line for ``liif --help``)."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for, and turns every error into an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line of ``args`` and exit with its code."""
+        # commands note here whether they are verbose: click's own context is gone when one fails
+        state: dict[str, Any] = {}
+        with _terminate_as_interrupt():
+            try:
+                code = super().main(
+                    args, prog_name, complete_var, standalone_mode=False, obj=state, **extra
+                )
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # nobody reads on; without this the interpreter complains once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                code = EXIT_FAILED
+            except (click.Abort, KeyboardInterrupt):
+                _say("interrupted")
+                code = EXIT_INTERRUPTED
+            except click.exceptions.NoArgsIsHelpError as error:
+                error.show()
+                code = EXIT_USAGE
+            except click.UsageError as error:
+                where = error.ctx.command_path if error.ctx else "liif"
+                _say(f"{error.format_message()} See '{where} --help'.")
+                code = EXIT_USAGE
+            except click.ClickException as error:
+                _say(error.format_message())
+                code = error.exit_code
+            except LiifError as error:
+                if state.get("verbose"):
+                    traceback.print_exc()
+                _say(str(error))
+                code = error.exit_code
+            except Exception as error:
+                if state.get("verbose"):
+                    traceback.print_exc()
+                cure = "" if state.get("verbose") else "; run it again with -v to see where"
+                _say(f"unexpected {type(error).__name__}: {error}{cure}")
+                code = EXIT_FAILED
+        sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", prog_name="liif", message="%(prog)s %(version)s")
+def liif() -> None:
+    """Upscale folders of images to any size with LIIF networks, tile by tile, in bounded memory.
+
+    \b
+    First steps:
+      liif sample photos/
+      liif upscale photos/ large/ --scale 4
+
+    Exit codes: 0 all done, 1 some failed, 2 wrong usage, 3 interrupted (the same command goes on
+    where it stopped).
+    """
+
+
+def main() -> None:
+    """Entry point of the command ``liif``; leaves by SystemExit with the exit code."""
+    liif.main(prog_name="liif")
+
+
+def _say(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM (kill, systemd, a batch queue) stops like Ctrl-C does: resumable, exit code 3."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

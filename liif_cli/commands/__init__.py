@@ -1,0 +1,1 @@
+"""The commands, one file each; an import of one imports no torch."""

@@ -1,0 +1,1 @@
+"""Makes plans happen: rendering, runs, batches."""

@@ -1,0 +1,457 @@
+"""A folder of images: planned one by one, rendered on one pool, each failing alone.
+
+Tasks of the next image start when threads become free, so that reading, computing and writing of
+neighbours overlap; an image only starts beside others when their memory adds up to what is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from liif_cli.engine.events import (
+    BatchDone,
+    BatchStarted,
+    Event,
+    ImageFailed,
+    ImageSkipped,
+    Listener,
+    PlanMade,
+    Warned,
+)
+from liif_cli.engine.executors.threads import Job, ThreadExecutor
+from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
+from liif_cli.engine.record import OutputState, difference, output_state
+from liif_cli.engine.render import PRECISION_DTYPES, model_cost
+from liif_cli.engine.run import ImageRun
+from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, LiifError, OutputError
+from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.size import aspect_change
+from liif_cli.io import EXPORTERS, exporter_for, open_source
+from liif_cli.io.base import ImageInfo
+from liif_cli.io.discover import Pair, discover
+from liif_cli.models.loader import LoadedModel, load_model
+from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.planner import make_plan
+from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
+
+log = logging.getLogger(__name__)
+
+ASPECT_TOLERANCE = 0.01
+LISTED = 8
+"""Images named in a warning before the rest are only counted."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """How one image ended: ``status`` is done, skipped, failed or interrupted."""
+
+    input: Path
+    output: Path | None
+    status: str
+    out_shape: tuple[int, int] | None = None
+    pixels: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """How a batch ended, in the order of its inputs."""
+
+    results: list[ImageResult]
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done or skipped, 1 some failed, 3 interrupted."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        failed = any(result.status == "failed" for result in self.results)
+        return EXIT_FAILED if failed else EXIT_OK
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """One image of a dry run: a plan, or the reason why there is none."""
+
+    input: Path
+    plan: RenderPlan | None = None
+    info: ImageInfo | None = None
+    error: str | None = None
+    skipped: bool = False
+
+
+class Batch:
+    """The planning half of a batch: inputs, model and machine.
+
+    Args:
+        input: file or folder.
+        output: file or folder.
+        spec: what is asked for.
+        suffix: put behind the stem of every output's name.
+        listen: told of everything.
+
+    Raises:
+        UsageError: nothing to do, a clash of outputs, an unknown model or device.
+        CheckpointError: weights that cannot be used.
+    """
+
+    def __init__(
+        self, input: Path, output: Path, spec: RenderSpec, *, suffix: str, listen: Listener
+    ) -> None:
+        self.spec = spec
+        self._listener, self._lock = listen, threading.Lock()
+        self._taken: dict[str, Path] = {}
+        self.pairs: list[Pair] = discover(input, output, suffix=suffix, format=spec.format)
+        self.listen(BatchStarted(len(self.pairs)))
+        device = resolve_device(spec.device)
+        self.precision = resolve_precision(spec.precision, device)
+        self.loaded: LoadedModel = load_model(spec.model, device)
+        self.model = self.loaded.model.to(PRECISION_DTYPES[self.precision])
+        self.machine: Machine = measure_machine(spec, device)
+
+    def listen(self, event: Event) -> None:
+        """Pass an event on, one thread at a time."""
+        with self._lock:
+            self._listener(event)
+
+    def warn_of_sizes(self) -> None:
+        """Say which images change their aspect or shrink, before any work."""
+        squeezed, shrunk = [], []
+        for pair in self.pairs:
+            try:
+                source = open_source(pair.input)
+            except LiifError:
+                continue  # it fails by itself, with its own message, when its turn comes
+            shape = (source.info.height, source.info.width)
+            source.close()
+            out_shape = self.spec.size.output_shape(*shape)
+            change = aspect_change(shape, out_shape)
+            # a side that was rounded to whole pixels is no change of aspect that anyone asked for
+            rounding = 1 / min(out_shape)
+            if abs(change) > ASPECT_TOLERANCE + rounding:
+                squeezed.append(f"{pair.input.name} ({change:+.0%} wider)")
+            if out_shape[0] < shape[0] or out_shape[1] < shape[1]:
+                shrunk.append(pair.input.name)
+        if squeezed:
+            self.listen(
+                Warned(
+                    f"the aspect changes of {_listed(squeezed)}; "
+                    "--fit inside or --fit cover keeps it"
+                )
+            )
+        if shrunk:
+            self.listen(
+                Warned(
+                    f"a scale below 1 for {_listed(shrunk)}: the output is smaller than the input"
+                )
+            )
+
+    def plan(self, pair: Pair) -> tuple[RenderPlan, ImageInfo]:
+        """The plan of one image.
+
+        Raises:
+            LiifError: it cannot be read, or cannot be made.
+        """
+        source = open_source(pair.input)
+        info = source.info
+        source.close()
+        facts = InputFacts(
+            path=str(pair.input),
+            format=info.format,
+            shape=info.shape,
+            dtype=np.dtype(info.dtype).name,
+            digest=input_digest(pair.input),
+            decoded_bytes=info.decoded_bytes,
+        )
+        out_shape = self.spec.size.output_shape(info.height, info.width)
+        sample_bytes = PRECISION_DTYPES[self.precision].itemsize
+        cost = model_cost(
+            self.model,
+            AxisMap(info.height, out_shape[0]),
+            AxisMap(info.width, out_shape[1]),
+            sample_bytes,
+        )
+        plan = make_plan(
+            self.spec,
+            facts,
+            [self._output_facts(pair.output(name), name) for name in self._formats(pair, info.format)],
+            cost,
+            self.machine,
+            model_digest=self.loaded.digest,
+            precision=self.precision,
+        )
+        first = self._taken.setdefault(plan.output, pair.input)
+        if first != pair.input:
+            raise OutputError(
+                "two inputs would write one output",
+                got=f"{first} and {pair.input} to {plan.output}",
+                cure="rename one of them, or give --format",
+            )
+        return plan, info
+
+    def _formats(self, pair: Pair, own: str) -> list[str]:
+        """Formats to try for an output: what was asked for; else the input's own, then TIFF."""
+        if pair.wanted is not None and (pair.fixed is not None or self.spec.format != "auto"):
+            return [pair.wanted]
+        return list(dict.fromkeys([own if own in EXPORTERS else "png", "tiff"]))
+
+    def _output_facts(self, path: Path, name: str) -> OutputFacts:
+        exporter = exporter_for(name)
+        folder = path.parent
+        while not folder.exists():
+            folder = folder.parent
+        return OutputFacts(
+            path=str(path),
+            format=name,
+            disk_free=shutil.disk_usage(folder).free,
+            max_side=exporter.max_side,
+            dtypes=exporter.dtypes,
+            streams=exporter.streams,
+        )
+
+    def state(self, plan: RenderPlan) -> OutputState:
+        """What lies at the plan's output.
+
+        Raises:
+            OutputError: something else, and it may not be overwritten.
+        """
+        output = Path(plan.output)
+        state = output_state(output, plan)
+        if state is OutputState.OTHER and not self.spec.overwrite:
+            raise OutputError(
+                f"{output} exists",
+                got=difference(output, plan),
+                expected="no file, or the same one finished before",
+                cure="use --overwrite to replace it",
+            )
+        return state
+
+
+def upscale_batch(
+    input: Path, output: Path, spec: RenderSpec, *, suffix: str = "", listen: Listener
+) -> BatchReport:
+    """Upscale a file or a folder.
+
+    Args:
+        input: an image, or a folder walked recursively.
+        output: a folder, or a file when ``input`` is one.
+        spec: what is asked for.
+        suffix: put behind the stem of every output's name.
+        listen: told of everything; called by one thread at a time.
+
+    Raises:
+        LiifError: nothing could be started (see ``Batch``). Failures of single images are reported,
+            not raised, and so is an interrupt.
+    """
+    started = time.monotonic()
+    batch = Batch(input, output, spec, suffix=suffix, listen=listen)
+    batch.warn_of_sizes()
+    stop = threading.Event()
+    scheduler = _Scheduler(batch, stop)
+    interrupted = False
+    try:
+        ThreadExecutor(batch.machine.workers).run(scheduler.jobs(), stop)
+    except KeyboardInterrupt:
+        interrupted = True
+    report = BatchReport(scheduler.results(), time.monotonic() - started, interrupted)
+    statuses = [result.status for result in report.results]
+    batch.listen(
+        BatchDone(
+            statuses.count("done"),
+            statuses.count("skipped"),
+            statuses.count("failed"),
+            report.seconds,
+        )
+    )
+    return report
+
+
+def plan_batch(
+    input: Path, output: Path, spec: RenderSpec, *, suffix: str = "", listen: Listener
+) -> list[PlannedImage]:
+    """Plan a file or a folder without doing anything.
+
+    Raises:
+        LiifError: nothing could be started (see ``Batch``).
+    """
+    batch = Batch(input, output, spec, suffix=suffix, listen=listen)
+    batch.warn_of_sizes()
+    planned = []
+    for pair in batch.pairs:
+        try:
+            plan, info = batch.plan(pair)
+            skipped = batch.state(plan) is OutputState.FINISHED
+            planned.append(PlannedImage(pair.input, plan, info, skipped=skipped))
+        except LiifError as error:
+            planned.append(PlannedImage(pair.input, error=str(error)))
+    return planned
+
+
+class _Scheduler:
+    """Turns a batch into jobs, and keeps the result of every image."""
+
+    def __init__(self, batch: Batch, stop: threading.Event) -> None:
+        self.batch, self.stop = batch, stop
+        self._results: dict[Path, ImageResult] = {}
+        self._memory = 0
+        self._running = 0
+        self._changed = threading.Condition()
+
+    def results(self) -> list[ImageResult]:
+        """Results in the order of the inputs; images that never ended count as interrupted."""
+        return [
+            self._results.get(pair.input) or ImageResult(pair.input, None, "interrupted")
+            for pair in self.batch.pairs
+        ]
+
+    def jobs(self) -> Iterator[Job]:
+        """Jobs of every image, one image after the other."""
+        for pair in self.batch.pairs:
+            if self.stop.is_set():
+                return
+            try:
+                plan, info = self.batch.plan(pair)
+                if self.batch.state(plan) is OutputState.FINISHED:
+                    self._skip(plan)
+                    continue
+                self._admit(plan)
+            except Exception as error:
+                self._fail(pair.input, error)
+                continue
+            run = ImageRun(plan, info, self.batch.model, self.batch.listen, self.stop)
+            try:
+                done = run.open()
+            except Exception as error:
+                self._release(plan)
+                self._fail(pair.input, error)
+                continue
+            self.batch.listen(PlanMade(plan, done))
+            yield from _ImageJobs(run, self).jobs()
+
+    def _admit(self, plan: RenderPlan) -> None:
+        """Wait until the image's memory fits beside those in flight."""
+        extra = plan.projected_mem - self.batch.machine.base_bytes
+        room = self.batch.machine.allowed_bytes - self.batch.machine.base_bytes
+        with self._changed:
+            while self._running and self._memory + extra > room and not self.stop.is_set():
+                self._changed.wait(0.5)
+            self._running += 1
+            self._memory += extra
+
+    def _release(self, plan: RenderPlan) -> None:
+        with self._changed:
+            self._running -= 1
+            self._memory -= plan.projected_mem - self.batch.machine.base_bytes
+            self._changed.notify_all()
+
+    def _skip(self, plan: RenderPlan) -> None:
+        source, target = Path(plan.input), Path(plan.output)
+        self._results[source] = ImageResult(source, target, "skipped", plan.out_shape)
+        self.batch.listen(ImageSkipped(source, target))
+
+    def _fail(self, source: Path, error: Exception) -> None:
+        log.debug("%s failed", source, exc_info=error)
+        message = _one_line(error)
+        self._results[source] = ImageResult(source, None, "failed", error=message)
+        self.batch.listen(ImageFailed(source, message))
+
+    def ended(self, run: ImageRun) -> None:
+        """Called by the last job of an image."""
+        if run.error is not None:
+            run.close()
+            self._fail(run.input, run.error)
+        elif self.stop.is_set():
+            run.close()
+        else:
+            try:
+                run.finish()
+            except Exception as error:
+                run.close()
+                self._fail(run.input, error)
+            else:
+                self._results[run.input] = ImageResult(
+                    run.input,
+                    run.output,
+                    "done",
+                    run.plan.out_shape,
+                    run.plan.pixels,
+                    time.monotonic() - run.started,
+                )
+        self._release(run.plan)
+
+
+class _ImageJobs:
+    """The jobs of one image; whichever ends last finishes the image."""
+
+    def __init__(self, run: ImageRun, scheduler: _Scheduler) -> None:
+        self.run, self.scheduler = run, scheduler
+        self._open = 1  # the generator itself, until it has handed out every task
+        self._lock = threading.Lock()
+
+    def jobs(self) -> Iterator[Job]:
+        try:
+            for task in self.run.tasks():
+                if self.run.error is not None or self.scheduler.stop.is_set():
+                    break
+                with self._lock:
+                    self._open += 1
+
+                def job(task=task) -> None:  # type: ignore[no-untyped-def]
+                    try:
+                        if self.run.error is None and not self.scheduler.stop.is_set():
+                            self.run.render(task)
+                    except Exception as error:
+                        self.run.error = self.run.error or error
+                    finally:
+                        self._close_one()
+
+                yield job
+        finally:
+            self._close_one()
+
+    def _close_one(self) -> None:
+        with self._lock:
+            self._open -= 1
+            last = self._open == 0
+        if last:
+            self.scheduler.ended(self.run)
+
+
+def input_digest(path: Path) -> str:
+    """SHA-256 of a file's content; of a store, of the names, sizes and times of its files."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for entry in sorted(path.rglob("*")):
+        if entry.is_file():
+            status = entry.stat()
+            name = entry.relative_to(path).as_posix()
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    """The message of an error; of one that is not ours, with its type."""
+    text = " ".join(str(error).split())
+    if isinstance(error, LiifError):
+        return text
+    if isinstance(error, MemoryError):
+        return "out of memory; lower --max-memory or --tile"
+    return f"unexpected {type(error).__name__}: {text}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:LISTED])
+    return shown + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")

@@ -1,0 +1,70 @@
+"""What this machine has: cores, memory, accelerator."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import torch
+
+from liif_cli.errors import UsageError
+from liif_cli.plan.memory import default_allowed
+from liif_cli.plan.spec import Machine, RenderSpec
+
+ACCELERATOR_WORKERS = 2
+"""On an accelerator one thread computes while another reads and compresses."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device("cuda:0" if name == "cuda" else name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError("--device", got=repr(name), expected="auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= count:
+        raise UsageError(
+            "--device",
+            got=name,
+            expected=f"one of {count} CUDA devices"
+            if count
+            else "cpu: there is no CUDA device here",
+            cure="use --device auto",
+        )
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """The precision behind "auto": fp32 on the CPU, fp16 on an accelerator."""
+    if name != "auto":
+        return name
+    return "fp32" if device.type == "cpu" else "fp16"
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def measure_machine(spec: RenderSpec, device: torch.device) -> Machine:
+    """Cores, the process's present memory, and what it may take.
+
+    Called with the model loaded, so that imports and weights count.
+    """
+    allowed = spec.max_memory or default_allowed(psutil.virtual_memory().available)
+    return Machine(
+        workers=cores() if device.type == "cpu" else ACCELERATOR_WORKERS,
+        base_bytes=psutil.Process().memory_info().rss,
+        allowed_bytes=allowed,
+        device=str(device),
+    )

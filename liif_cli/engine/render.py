@@ -1,0 +1,280 @@
+"""One task: read a window, encode it once, answer every output pixel of it tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from liif_cli.errors import RenderError
+from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.window import Window
+from liif_cli.io.base import Pixels
+from liif_cli.models.base import Latent
+from liif_cli.models.model import Model
+from liif_cli.plan.plan import RenderPlan, RenderTask
+from liif_cli.plan.spec import ModelCost
+
+FULL_SCALE = {"uint8": 255, "uint16": 65535, "float32": 1}
+PRECISION_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A flip of rows, a flip of columns, then a transpose: one of the 8 of a square."""
+
+    flip_rows: bool = False
+    flip_cols: bool = False
+    transpose: bool = False
+
+    def apply(self, image: torch.Tensor) -> torch.Tensor:
+        """Turn an image (1, 3, h, w)."""
+        flips = [dim for dim, flip in ((2, self.flip_rows), (3, self.flip_cols)) if flip]
+        image = image.flip(flips) if flips else image
+        return image.transpose(2, 3) if self.transpose else image
+
+    def undo(self, colours: torch.Tensor) -> torch.Tensor:
+        """Turn colours (h, w, 3) of a turned image back."""
+        colours = colours.transpose(0, 1) if self.transpose else colours
+        flips = [dim for dim, flip in ((0, self.flip_rows), (1, self.flip_cols)) if flip]
+        return colours.flip(flips) if flips else colours
+
+
+IDENTITY = Turn()
+ALL_TURNS = tuple(
+    Turn(rows, cols, transpose)
+    for transpose in (False, True)
+    for rows in (False, True)
+    for cols in (False, True)
+)
+
+
+def model_cost(model: Model, rows: AxisMap, cols: AxisMap, sample_bytes: int = 4) -> ModelCost:
+    """What rendering at that scale takes; ``sample_bytes`` is 4 for fp32, 2 for half precision."""
+    scale = (rows.scale, cols.scale)
+    decoder = model.render_decoder
+    per_code, per_pixel = decoder.macs(scale)
+    encoder = model.encoder
+    encode_bytes = int(encoder.bytes_per_pixel()) if encoder is not None else 0  # type: ignore[operator]
+    weights = sum(p.numel() for p in encoder.parameters()) if encoder is not None else 0
+    return ModelCost(
+        radius=(model.radius(rows), model.radius(cols)),
+        encode_bytes=encode_bytes * sample_bytes // 4,
+        latent_bytes=decoder.latent_bytes_per_code(scale) * sample_bytes // 4,
+        encode_macs=weights + per_code,
+        query_macs=per_pixel,
+        exact_tiling=decoder.exact_tiling,
+    )
+
+
+def to_network(pixels: Pixels, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Pixels (h, w, 1 or 3) of any sample type -> (1, 3, h, w) in [-1, 1]; gray three times."""
+    full = FULL_SCALE[pixels.dtype.name]
+    image = torch.from_numpy(np.ascontiguousarray(pixels.astype(np.float32))).to(device)
+    image = image.mul_(2 / full).sub_(1).permute(2, 0, 1)[None]
+    return image.expand(-1, 3, -1, -1).to(dtype)
+
+
+def to_pixels(colours: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> Pixels:
+    """Normalised colours (h, w, 3) -> pixels (h, w, channels), rounded half to even.
+
+    ``colours`` is overwritten. Gray is the mean of the three channels.
+
+    Raises:
+        RenderError: a colour is NaN or infinite.
+    """
+    if not torch.isfinite(colours.sum()):
+        raise RenderError(
+            "the network's output",
+            got="NaN or infinity",
+            expected="finite colours",
+            cure="use --precision fp32, or other weights",
+        )
+    if channels == 1:
+        colours = colours.mean(2, keepdim=True)
+    full = FULL_SCALE[dtype.name]
+    values = colours.mul_(0.5 * full).add_(0.5 * full).clamp_(0, full)
+    if dtype == np.uint8:
+        return values.round_().to(torch.uint8).cpu().numpy()
+    if dtype == np.uint16:
+        return values.round_().cpu().numpy().astype(np.uint16)
+    return values.cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which points are asked for, and where the network runs.
+
+    ``cell`` is the factor of the pixel size told to the network; ``precision`` is fp32,
+    fp16 or bf16.
+    """
+
+    rows: AxisMap
+    cols: AxisMap
+    cell: float = 1.0
+    device: str = "cpu"
+    precision: str = "fp32"
+
+    @classmethod
+    def of(cls, plan: RenderPlan) -> Sampling:
+        """The sampling of a plan."""
+        return cls(plan.rows, plan.cols, plan.cell, plan.device, plan.precision)
+
+
+class WindowRenderer:
+    """A window of the input, encoded, that answers any output window whose halo it holds.
+
+    Args:
+        model: network on the sampling's device and in its precision, in evaluation mode.
+        sampling: scale, cell factor, device and precision.
+        pixels: (h, w, 1 or 3) of the read window.
+        read: where that window lies in the input.
+        turn: flip and turn under which the network sees the image.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sampling: Sampling,
+        pixels: Pixels,
+        read: Window,
+        turn: Turn = IDENTITY,
+    ) -> None:
+        self.decoder = model.render_decoder
+        self.sampling, self.read, self.turn = sampling, read, turn
+        image = turn.apply(
+            to_network(pixels, torch.device(sampling.device), PRECISION_DTYPES[sampling.precision])
+        )
+        cell = (sampling.rows.cell * sampling.cell, sampling.cols.cell * sampling.cell)
+        feat = model.encode(image)
+        self.latent: Latent = self.decoder.prepare(
+            image, feat, cell[::-1] if turn.transpose else cell
+        )
+
+    def query(self, tile: Window) -> torch.Tensor:
+        """Normalised colours (tile.height, tile.width, 3), float32, of an output window."""
+        read, turn = self.read, self.turn
+        rows = _axis_slice(
+            self.sampling.rows,
+            (tile.row_off, tile.row_stop),
+            (read.row_off, read.row_stop),
+            turn.flip_rows,
+        )
+        cols = _axis_slice(
+            self.sampling.cols,
+            (tile.col_off, tile.col_stop),
+            (read.col_off, read.col_stop),
+            turn.flip_cols,
+        )
+        if turn.transpose:
+            rows, cols = cols, rows
+        return turn.undo(self.decoder.query(self.latent, rows, cols))
+
+
+def _axis_slice(
+    axis: AxisMap, output: tuple[int, int], read: tuple[int, int], flip: bool
+) -> AxisSlice:
+    """Half-open output indices over a read range; counted from the far end when flipped."""
+    if flip:
+        return axis.slice(axis.n_out - output[1], axis.n_out - output[0], axis.n_in - read[1])
+    return axis.slice(output[0], output[1], read[0])
+
+
+@torch.inference_mode()
+def render_array(
+    model: Model,
+    pixels: Pixels,
+    out_shape: tuple[int, int],
+    *,
+    cell: float = 1.0,
+    device: str = "cpu",
+    precision: str = "fp32",
+    tile: int = 512,
+    self_ensemble: bool = False,
+) -> npt.NDArray[np.float32]:
+    """Upscale an image that fits the memory, as one window.
+
+    Args:
+        model: network on ``device`` and in ``precision``.
+        pixels: (h, w, 1 or 3) uint8, uint16 or float32 in [0, 1].
+        out_shape: (height, width) of the result.
+        cell: factor of the pixel size told to the network.
+        device: "cpu" or "cuda:N".
+        precision: fp32, fp16 or bf16.
+        tile: side of a query in output pixels.
+        self_ensemble: average over the 8 flips and turns.
+
+    Returns:
+        Colours (height, width, 3), float32, about [0, 1]: neither clamped nor rounded.
+    """
+    read = Window.whole(*pixels.shape[:2])
+    rows, cols = (AxisMap(a, b) for a, b in zip(pixels.shape[:2], out_shape, strict=True))
+    sampling = Sampling(rows, cols, cell, device, precision)
+    turns = ALL_TURNS if self_ensemble else (IDENTITY,)
+    result = np.zeros((*out_shape, 3), np.float32)
+    for turn in turns:
+        renderer = WindowRenderer(model, sampling, pixels, read, turn)
+        for part in TileGrid(*out_shape, tile, tile):
+            colours = renderer.query(part).mul_(0.5 / len(turns)).add_(0.5 / len(turns))
+            result[part.to_slices()] += colours.cpu().numpy()
+    return result
+
+
+@torch.inference_mode()
+def render_task(
+    model: Model,
+    plan: RenderPlan,
+    task: RenderTask,
+    read: Callable[[Window], Pixels],
+    outputs: Iterator[Window],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Window, Pixels]]:
+    """Render ``outputs``, windows inside the task's own, and hand each on as pixels.
+
+    Args:
+        model: network of the plan's device and precision.
+        plan: the image's plan.
+        task: the task.
+        read: gives pixels (h, w, channels) of an input window.
+        outputs: windows to render.
+        stopped: asked between tiles; True ends the work.
+
+    Raises:
+        RenderError: a colour that is NaN or infinite.
+    """
+    dtype = np.dtype(plan.dtype)
+    sampling = Sampling.of(plan)
+    pixels = read(task.read)
+    grid = TileGrid(*plan.out_shape, plan.tile, plan.tile)
+    averaged: npt.NDArray[np.float32] | None = None
+    if plan.self_ensemble:
+        averaged = np.zeros((*task.output.shape, 3), np.float32)
+        for turn in ALL_TURNS:
+            renderer = WindowRenderer(model, sampling, pixels, task.read, turn)
+            for tile in grid.split(task.output):
+                if stopped():
+                    return
+                part = tile.relative_to(task.output).to_slices()
+                averaged[part] += renderer.query(tile).cpu().numpy() / len(ALL_TURNS)
+    else:
+        renderer = WindowRenderer(model, sampling, pixels, task.read)
+    del pixels
+    for output in outputs:
+        collected = np.empty((*output.shape, plan.channels), dtype)
+        for tile in grid.split(output):
+            if stopped():
+                return
+            if averaged is None:
+                colours = renderer.query(tile)
+            else:
+                part = tile.relative_to(task.output).to_slices()
+                colours = torch.from_numpy(averaged[part].copy())
+            collected[tile.relative_to(output).to_slices()] = to_pixels(
+                colours, plan.channels, dtype
+            )
+        yield output, collected

@@ -1,0 +1,185 @@
+"""One image from its plan to its finished file."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from liif_cli import __version__
+from liif_cli.engine.events import ExportStarted, ImageDone, Listener, TaskDone
+from liif_cli.engine.record import Record
+from liif_cli.engine.render import render_task
+from liif_cli.errors import OutputError
+from liif_cli.geometry.window import Window
+from liif_cli.io import exporter_for, open_source
+from liif_cli.io.atomic import atomic_path, output_errors, remove_stale
+from liif_cli.io.base import ImageInfo, OutputInfo, Pixels, Source
+from liif_cli.io.tilestore import TileStore
+from liif_cli.models.model import Model
+from liif_cli.plan.plan import RenderPlan, RenderTask
+
+
+log = logging.getLogger(__name__)
+
+
+class ArrayPixels:
+    """Finished pixels in memory, behind the reader that exporters take."""
+
+    def __init__(self, height: int, width: int, channels: int, dtype: str) -> None:
+        self.height, self.width, self.channels = height, width, channels
+        self.dtype = np.dtype(dtype)
+        self.array: Pixels = np.empty((height, width, channels), self.dtype)
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels), a view."""
+        return self.array[window.to_slices()]
+
+    def write(self, window: Window, pixels: Pixels) -> None:
+        """Put a rendered window in its place."""
+        self.array[window.to_slices()] = pixels
+
+
+class ImageRun:
+    """The work on one image. Tasks may be rendered by several threads at once.
+
+    Args:
+        plan: the image's plan.
+        info: what its source said, for the colour profile and the resolution.
+        model: network on the plan's device and in its precision.
+        listen: told of every finished task and of the end.
+        stop: set when the work should end early; what a store holds by then stays.
+    """
+
+    def __init__(
+        self,
+        plan: RenderPlan,
+        info: ImageInfo,
+        model: Model,
+        listen: Listener,
+        stop: threading.Event,
+    ) -> None:
+        self.plan, self.info, self.model = plan, info, model
+        self.listen, self.stop = listen, stop
+        self.input, self.output = Path(plan.input), Path(plan.output)
+        self.store_path = self.output.with_name(f".{self.output.name}.partial.zarr")
+        self.started = time.monotonic()
+        self.error: Exception | None = None
+        self._source: Source | None = None
+        self._store: TileStore | None = None
+        self._array: ArrayPixels | None = None
+        self._missing: set[Window] = set()
+
+    def open(self) -> int:
+        """Open the input, and the store or the memory; returns pixels that are done already.
+
+        Raises:
+            InputError: the input cannot be read.
+            OutputError: the output folder cannot be written.
+        """
+        with output_errors(self.output):
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale(self.output)
+        self._source = open_source(self.input)
+        plan = self.plan
+        if not plan.via_store:
+            self._array = ArrayPixels(*plan.out_shape, plan.channels, plan.dtype)
+            return 0
+        self._store = self._open_store()
+        self._missing = set(self._store.missing())
+        return plan.pixels - sum(window.pixels for window in self._missing)
+
+    def _open_store(self) -> TileStore:
+        plan = self.plan
+        if self.store_path.exists():
+            try:
+                return TileStore.open(self.store_path, plan.store_fingerprint)
+            except OutputError as error:
+                # it holds other pixels, or its making was cut short before the first of them
+                log.debug("starting afresh: %s", error)
+                with output_errors(self.store_path):
+                    shutil.rmtree(self.store_path)
+        return TileStore.create(
+            self.store_path,
+            height=plan.out_shape[0],
+            width=plan.out_shape[1],
+            channels=plan.channels,
+            dtype=np.dtype(plan.dtype),
+            chunk=plan.chunk,
+            shard=plan.shard,
+            fingerprint=plan.store_fingerprint,
+            attributes={"liif": plan.identity(), "software": f"liif {__version__}"},
+        )
+
+    def tasks(self) -> Iterator[RenderTask]:
+        """Tasks that are left to render."""
+        for task in self.plan.tasks():
+            if self._store is None or any(True for _ in self._outputs(task)):
+                yield task
+
+    def _outputs(self, task: RenderTask) -> Iterator[Window]:
+        if self._store is None:
+            yield task.output
+            return
+        for shard in self._store.grid.split(task.output):
+            if shard in self._missing:
+                yield shard
+
+    def render(self, task: RenderTask) -> None:
+        """Render one task and put its pixels where they belong."""
+        assert self._source is not None
+        parts = render_task(
+            self.model, self.plan, task, self._source.read, self._outputs(task), self.stop.is_set
+        )
+        for window, pixels in parts:
+            if self._store is not None:
+                with output_errors(self.output):
+                    self._store.write_shard(window, pixels)
+            elif self._array is not None:
+                self._array.write(window, pixels)
+            self.listen(TaskDone(self.input, window.pixels))
+
+    def finish(self) -> None:
+        """Write the output under its final name, and its record just before.
+
+        Raises:
+            OutputError: permission, a full disk, or a limit of the format.
+        """
+        plan = self.plan
+        info = OutputInfo(
+            icc=self.info.icc,
+            resolution=_scaled(self.info.resolution, plan.scale),
+            software=f"liif {__version__}",
+            provenance=plan.identity(),
+        )
+        exporter = exporter_for(plan.output_format)
+        pixels = self._store or self._array
+        if pixels is None:
+            raise OutputError(f"{self.output} was finished before it was opened")
+        self.listen(ExportStarted(self.input))
+        with atomic_path(self.output) as partial:
+            exporter.export(pixels, partial, info)
+            Record.of(plan, partial).write(self.output)
+        self.close()
+        if self.store_path.exists():
+            shutil.rmtree(self.store_path)
+        seconds = time.monotonic() - self.started
+        self.listen(ImageDone(self.input, self.output, plan.pixels, seconds))
+
+    def close(self) -> None:
+        """Let go of the input and of pixels in memory; a store on disk stays."""
+        if self._source is not None:
+            self._source.close()
+        self._source = self._store = self._array = None
+
+
+def _scaled(
+    resolution: tuple[float, float] | None, scale: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Pixels an inch of the output, so that the printed size stays."""
+    return (resolution[0] * scale[1], resolution[1] * scale[0]) if resolution else None

@@ -1,0 +1,68 @@
+"""Exceptions of liif: one class a kind of failure, one exit code a class.
+
+Every message says what went wrong, what was got, what was expected and the cure, on one line.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 3
+
+
+class LiifError(Exception):
+    """Base of every error that liif raises on purpose.
+
+    Args:
+        what: what went wrong, naming the file or option.
+        got: what was found.
+        expected: what would have been right.
+        cure: what the user can do.
+    """
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, what: str, *, got: str = "", expected: str = "", cure: str = "") -> None:
+        self.what, self.got, self.expected, self.cure = what, got, expected, cure
+        facts = ", ".join(
+            f"{label} {value}" for label, value in (("got", got), ("expected", expected)) if value
+        )
+        message = f"{what}: {facts}" if facts else what
+        super().__init__(f"{message}; {cure}" if cure else message)
+
+
+class UsageError(LiifError):
+    """Options or arguments that do not fit together, or name something unknown."""
+
+    exit_code = EXIT_USAGE
+
+
+class InputError(LiifError):
+    """An input image that cannot be read, or is of a kind that cannot be handled."""
+
+
+class OutputError(LiifError):
+    """An output that cannot be written: permission, disk, or a limit of its format."""
+
+
+class PlanError(LiifError):
+    """A render that cannot fit the memory or the disk; raised before any work."""
+
+
+class CheckpointError(LiifError):
+    """A weights file that is no checkpoint, is damaged, or does not fit its config."""
+
+
+class RenderError(LiifError):
+    """A network that gave something that is no colour (NaN, infinity)."""
+
+
+class TrainError(LiifError):
+    """A training that cannot start or go on."""
+
+
+class Interrupted(LiifError):
+    """Stopped by the user; the same command goes on where it stopped."""
+
+    exit_code = EXIT_INTERRUPTED

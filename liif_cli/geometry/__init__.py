@@ -1,0 +1,1 @@
+"""Whole-number geometry of images, tiles and windows. No torch, no files."""

@@ -1,0 +1,102 @@
+"""Reading and writing images: numpy in and out, by window, no torch.
+
+Codec libraries are imported by the source or exporter that needs them, not here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from liif_cli.errors import InputError
+from liif_cli.io.base import Exporter, Source, SourceFormat
+from liif_cli.io.refusals import reading
+from liif_cli.registry import Registry
+
+SOURCES = Registry(
+    "source",
+    {
+        "png": "liif_cli.io.sources.png:PngSource",
+        "jpg": "liif_cli.io.sources.jpeg:JpegSource",
+        "webp": "liif_cli.io.sources.webp:WebpSource",
+        "bmp": "liif_cli.io.sources.bmp:BmpSource",
+        "avif": "liif_cli.io.sources.avif:AvifSource",
+        "tiff": "liif_cli.io.sources.tiff:TiffSource",
+        "zarr": "liif_cli.io.sources.zarr:ZarrSource",
+    },
+)
+
+EXPORTERS = Registry(
+    "format",
+    {
+        "png": "liif_cli.io.exporters.png:PngExporter",
+        "jpg": "liif_cli.io.exporters.jpeg:JpegExporter",
+        "webp": "liif_cli.io.exporters.webp:WebpExporter",
+        "tiff": "liif_cli.io.exporters.tiff:TiffExporter",
+        "zarr": "liif_cli.io.exporters.zarr:ZarrExporter",
+    },
+)
+
+_HEAD = 64
+
+
+@cache
+def _source_format(name: str) -> SourceFormat:
+    kind: SourceFormat = SOURCES.load(name)
+    return kind
+
+
+@cache
+def exporter_for(name: str) -> Exporter:
+    """The exporter of a format name.
+
+    Raises:
+        UsageError: no format has that name.
+    """
+    exporter: Exporter = EXPORTERS.load(name)()
+    return exporter
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Lower-case suffixes, with their dot, of everything that can be read."""
+    return frozenset(suffix for name in SOURCES for suffix in _source_format(name).suffixes)
+
+
+def is_image(path: Path) -> bool:
+    """Whether the suffix is that of an image that can be read, in any case of letters."""
+    return path.suffix.lower() in image_suffixes()
+
+
+def format_for_suffix(suffix: str) -> str | None:
+    """Name of the exporter that writes files of that suffix, None where there is none."""
+    names = (name for name in EXPORTERS if suffix.lower() in exporter_for(name).suffixes)
+    return next(names, None)
+
+
+def open_source(path: Path) -> Source:
+    """Open an image file or a Zarr store: by its content, or by its suffix where that says nothing.
+
+    Raises:
+        InputError: the file is missing, empty, damaged, or of a kind that cannot be handled.
+    """
+    head = b""
+    with reading(path):
+        if not path.is_dir():
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+            if not head:
+                raise InputError(str(path), got="an empty file", expected="an image")
+    for name in SOURCES:
+        kind = _source_format(name)
+        if kind.matches(path, head):
+            return kind(path)
+    for name in SOURCES:
+        kind = _source_format(name)
+        if head and path.suffix.lower() in kind.suffixes:
+            return kind(path)
+    raise InputError(
+        str(path),
+        got="a folder that is no Zarr store" if not head else "a file of unknown format",
+        expected="an image: " + ", ".join(SOURCES),
+    )

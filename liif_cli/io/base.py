@@ -1,0 +1,142 @@
+"""Contracts of reading and writing images: numpy in and out, no torch.
+
+Pixels are arrays (height, width, channels) of uint8, uint16 or float32; uint8 and uint16 span their
+whole range, float32 spans [0, 1] unless the file says otherwise. Channel order is RGB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from liif_cli.geometry.window import Window
+
+Pixels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What is known of an image without reading its pixels.
+
+    ``height`` and ``width`` are after the EXIF orientation is applied. ``channels`` is 1 (gray) or
+    3 (RGB); other kinds are refused by the source. ``icc`` is the embedded colour profile.
+    ``resolution`` is (x, y) in pixels an inch where the file states it. ``decoded_bytes`` is what
+    the source keeps in memory once it is read: the whole image for formats without random access,
+    a bounded cache or 0 for those that are read by window.
+    """
+
+    path: Path
+    format: str
+    height: int
+    width: int
+    channels: int
+    dtype: np.dtype[Any]
+    icc: bytes | None = field(default=None, repr=False)
+    resolution: tuple[float, float] | None = None
+    decoded_bytes: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+
+@runtime_checkable
+class Source(Protocol):
+    """An open input image. Opening reads no more than the header where the format allows it."""
+
+    info: ImageInfo
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels) of a window inside the image.
+
+        Safe to call from several threads at once.
+
+        Raises:
+            InputError: the file is truncated or damaged.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+        ...
+
+
+class SourceFormat(Protocol):
+    """What ``SOURCES`` holds: a class that opens one kind of file.
+
+    ``suffixes`` are lower case and with their dot; the content decides before they do.
+    """
+
+    suffixes: tuple[str, ...]
+
+    def matches(self, path: Path, head: bytes) -> bool:
+        """Whether the content is of this kind; ``head`` is 64 bytes, none for folders."""
+        ...
+
+    def __call__(self, path: Path) -> Source:
+        """Open ``path``.
+
+        Raises:
+            InputError: the file cannot be read, or is of a kind that cannot be handled.
+        """
+        ...
+
+
+class PixelReader(Protocol):
+    """Finished output pixels that can be read by window: a tile store, or an array in memory."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: np.dtype[Any]
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels); threads may call it at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class OutputInfo:
+    """What goes beside the pixels into an output file."""
+
+    icc: bytes | None = field(default=None, repr=False)
+    resolution: tuple[float, float] | None = None
+    software: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class Exporter(Protocol):
+    """One output format. Instances hold no state; a class attribute each for the facts.
+
+    ``suffixes``: file suffixes, the first one preferred. ``dtypes``: the sample types it can hold.
+    ``max_side``: the largest width or height, None without a limit. ``streams``: True when any size
+    is written in constant memory, False when the whole image must be held.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]: ...
+
+    @property
+    def dtypes(self) -> tuple[str, ...]: ...
+
+    @property
+    def max_side(self) -> int | None: ...
+
+    @property
+    def streams(self) -> bool: ...
+
+    def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
+        """Write ``path`` (a temporary name; the caller renames it when this returns).
+
+        Raises:
+            OutputError: permission, a full disk, or a limit of the format.
+        """
+        ...

@@ -1,0 +1,216 @@
+"""Which images are read and where each is written, with every clash found before any work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from liif_cli.errors import InputError, UsageError
+from liif_cli.io import EXPORTERS, exporter_for, format_for_suffix, image_suffixes, is_image
+from liif_cli.io.sources.zarr import is_zarr_store
+
+AUTO = "auto"
+_SIDECARS = {"thumbs.db", "desktop.ini", "__macosx"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One input and the place of its output; the output's name waits for its format.
+
+    ``relative`` is the input's path below the folder that was asked for, ``folder`` and ``stem``
+    say where the output goes. ``fixed`` is the output's path where the user named the file, and
+    ``wanted`` the format that was asked for or follows from the names; None where "auto" has to
+    ask the input's own format (an input without a suffix, or of a format that is only read).
+    """
+
+    input: Path
+    relative: Path
+    folder: Path
+    stem: str
+    wanted: str | None
+    fixed: Path | None = None
+
+    def output(self, format: str) -> Path:
+        """Path of the output in a format; the input's own spelling of the suffix is kept."""
+        if self.fixed is not None:
+            return self.fixed
+        suffixes = exporter_for(format).suffixes
+        own = self.input.suffix
+        return self.folder / (self.stem + (own if own.lower() in suffixes else suffixes[0]))
+
+
+def discover(input: Path, output: Path, *, suffix: str = "", format: str = AUTO) -> list[Pair]:
+    """Pair every image with its output, in a fixed order.
+
+    Args:
+        input: an image, a Zarr store, or a folder to walk.
+        output: a folder; or a file, when ``input`` is one image and ``output`` has an image suffix
+            and is no folder yet.
+        suffix: put behind the stem of every output in a folder.
+        format: of the outputs, or "auto".
+
+    Returns:
+        Pairs without clashes as far as formats are known; once "auto" is settled for each of them,
+        ``check_clashes`` has the last word.
+
+    Raises:
+        UsageError: no input, no image, an output of unknown format, or outputs that would meet each
+            other or an input.
+        InputError: a folder that cannot be listed.
+    """
+    if format != AUTO:
+        exporter_for(format)
+    if os.sep in suffix or (os.altsep and os.altsep in suffix):
+        raise UsageError("--suffix", got=repr(suffix), expected="text without a path separator")
+    if not input.exists():
+        raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
+    if input.is_dir() and not is_zarr_store(input):
+        pairs = _from_folder(input, output, suffix, format)
+    else:
+        pairs = [_from_file(input, output, suffix, format)]
+    check_clashes([(pair, pair.wanted) for pair in pairs])
+    return pairs
+
+
+def check_clashes(choices: Iterable[tuple[Pair, str | None]]) -> None:
+    """Refuse outputs that would overwrite each other or an input.
+
+    Args:
+        choices: pairs with the format chosen for each; those with None are left out.
+
+    Raises:
+        UsageError: two inputs would write one output, or an output is an input.
+    """
+    choices = list(choices)
+    inputs = {_key(pair.input): pair.input for pair, _ in choices}
+    taken: dict[str, Path] = {}
+    for pair, format in choices:
+        if format is None:
+            continue
+        output = pair.output(format)
+        key = _key(output)
+        if key in inputs:
+            raise UsageError(
+                "the output would overwrite an input",
+                got=f"{output} as output of {pair.input}",
+                expected="another place",
+                cure="choose another OUTPUT or give --suffix",
+            )
+        if key in taken:
+            raise UsageError(
+                "two inputs would write one output",
+                got=f"{taken[key]} and {pair.input} to {output}",
+                expected="an output each",
+                cure="rename one of them, move it to another folder, or use --format auto",
+            )
+        taken[key] = pair.input
+
+
+def _key(path: Path) -> str:
+    return os.path.normcase(path.resolve())
+
+
+def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
+    relative = Path(input.name)
+    known = output.suffix.lower() in image_suffixes() | _written_suffixes()
+    if known and (not output.is_dir() or is_zarr_store(output)):
+        named = format_for_suffix(output.suffix)
+        if named is None:
+            raise UsageError(
+                "OUTPUT",
+                got=f"{output.suffix}, which is read but not written",
+                expected="one of " + ", ".join(sorted(_written_suffixes())),
+            )
+        if format not in (AUTO, named):
+            raise UsageError(
+                "OUTPUT and --format do not fit",
+                got=f"{output.name} and {format}",
+                expected=f"a suffix of {', '.join(exporter_for(format).suffixes)}",
+                cure="leave out --format",
+            )
+        return Pair(input, relative, output.parent, output.stem, named, fixed=output)
+    _refuse_file(output)
+    return _pair(input, relative, output, suffix, format)
+
+
+def _from_folder(input: Path, output: Path, suffix: str, format: str) -> list[Pair]:
+    _refuse_file(output)
+    if output.suffix.lower() in _written_suffixes() and not output.is_dir():
+        raise UsageError(
+            "OUTPUT",
+            got=f"a file name, {output.name}, for a folder of images",
+            expected="a folder",
+            cure="name a folder without an image suffix",
+        )
+    found = list(_images(input, skip=None if _key(input) == _key(output) else output))
+    if suffix and _key(input) == _key(output):
+        # outputs of an earlier run lie beside their inputs
+        stems = {path.parent / path.stem for path in found}
+        found = [path for path in found if not _is_own_output(path, suffix, stems)]
+    if not found:
+        raise UsageError(
+            "INPUT",
+            got=f"no image in {input}",
+            expected="files of " + ", ".join(sorted(image_suffixes())),
+            cure="check the path",
+        )
+    pairs = []
+    for path in found:
+        relative = path.relative_to(input)
+        pairs.append(_pair(path, relative, output / relative.parent, suffix, format))
+    return pairs
+
+
+def _is_own_output(path: Path, suffix: str, stems: set[Path]) -> bool:
+    return path.stem.endswith(suffix) and path.parent / path.stem[: -len(suffix)] in stems
+
+
+def _pair(input: Path, relative: Path, folder: Path, suffix: str, format: str) -> Pair:
+    wanted = format_for_suffix(input.suffix) if format == AUTO else format
+    return Pair(input, relative, folder, input.stem + suffix, wanted)
+
+
+def _written_suffixes() -> frozenset[str]:
+    return frozenset(suffix for name in EXPORTERS for suffix in exporter_for(name).suffixes)
+
+
+def _refuse_file(output: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise UsageError(
+            "OUTPUT",
+            got=f"a file that is there, {output}",
+            expected="a folder, or for one image a file with an image suffix",
+        )
+    if is_zarr_store(output):
+        raise UsageError("OUTPUT", got=f"a Zarr store, {output}", expected="a folder of images")
+
+
+def _images(root: Path, skip: Path | None) -> Iterator[Path]:
+    """Images below a folder in a fixed order, without what lies in ``skip``."""
+    skipped = None if skip is None else _key(skip)
+
+    def fail(error: OSError) -> None:
+        raise InputError(
+            str(error.filename), got=error.strerror or "an error", expected="a readable folder"
+        ) from error
+
+    for folder, names, files in os.walk(root, onerror=fail):
+        here = Path(folder)
+        leaves: list[str] = []
+        below: list[str] = []
+        for name in sorted(names):
+            path = here / name
+            if _is_sidecar(name) or _key(path) == skipped:
+                continue
+            (leaves if is_zarr_store(path) else below).append(name)
+        # os.walk goes on with what is left in the list
+        names[:] = below
+        kept = [name for name in files if not _is_sidecar(name) and is_image(Path(name))]
+        yield from (here / name for name in sorted(kept + leaves))
+
+
+def _is_sidecar(name: str) -> bool:
+    """Hidden files (also of unfinished outputs), and what file managers leave behind."""
+    return name.startswith(".") or name.lower() in _SIDECARS

@@ -1,0 +1,102 @@
+"""BMP: palettes, 16, 24 and 32 bits without alpha, run lengths."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from liif_cli.io.base import Pixels
+from liif_cli.io.refusals import alpha, damaged, kind_of_pixels, truncated
+from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
+
+_RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHABITFIELDS = 0, 1, 2, 3, 6
+_CORE_HEADER = 12
+_INCH = 0.0254
+
+
+class BmpSource(WholeFileSource):
+    """A BMP file; a palette is expanded to RGB, or to gray where all its entries are gray."""
+
+    format = "bmp"
+    suffixes = (".bmp", ".dib")
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        return head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _HEADERS
+
+    @staticmethod
+    def read_header(path: Path, file: BinaryIO) -> Header:
+        start = read_exactly(path, file, 18, "its header")
+        length, offset, size = struct.unpack("<2xI4xII", start)
+        if start[:2] != b"BM" or size not in _HEADERS:
+            raise damaged(path, "no BMP header")
+        body = read_exactly(path, file, size - 4, "its header")
+        resolution: tuple[float, float] | None = None
+        if size == _CORE_HEADER:
+            width, height, _, bits = struct.unpack("<HHHH", body)
+            method, colours = _RGB, 0
+        else:
+            width, height, _, bits, method, _, x, y, colours = struct.unpack(
+                "<iiHHIIiiI", body[:32]
+            )
+            resolution = (x * _INCH, y * _INCH) if x > 0 and y > 0 else None
+        if method not in (_RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHABITFIELDS):
+            raise kind_of_pixels(path, f"a BMP of compression {method}", "save it as PNG")
+        _check_alpha(path, file, body, method)
+        height = abs(height)
+        stride = (width * bits + 31) // 32 * 4
+        needed = offset + stride * height if method in (_RGB, _BITFIELDS) else length
+        if needed > file.seek(0, 2):
+            raise truncated(path, "it ends in its pixels")
+        channels = 3
+        if bits <= 8:
+            entry = 3 if size == _CORE_HEADER else 4
+            file.seek(14 + size)
+            table = read_exactly(path, file, entry * (colours or 1 << bits), "its palette")
+            palette = np.frombuffer(table, np.uint8).reshape(-1, entry)[:, :3]
+            channels = 1 if bool((palette == palette[:, :1]).all()) else 3
+        elif bits == 32 and method == _RGB:
+            _check_fourth_byte(path, file, offset, stride, height)
+        return Header(height, width, channels, np.dtype(np.uint8), resolution=resolution)
+
+    def decode(self, data: bytes) -> Pixels:
+        size, method = struct.unpack_from("<I12xI", data, 14)
+        if size == _CORE_HEADER or method in (_RLE8, _RLE4):
+            # the one library at hand that knows these
+            import cv2
+
+            found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            if found is None:
+                raise ValueError("the codec found no image")
+            return np.ascontiguousarray(found[..., ::-1])
+        import imagecodecs
+
+        pixels: Pixels = imagecodecs.bmp_decode(data)
+        return pixels
+
+
+_HEADERS = (_CORE_HEADER, 40, 52, 56, 64, 108, 124)
+
+
+def _check_alpha(path: Path, file: BinaryIO, body: bytes, method: int) -> None:
+    mask = body[48:52]
+    if method == _ALPHABITFIELDS or (method == _BITFIELDS and len(mask) == 4 and any(mask)):
+        raise alpha(path)
+
+
+def _check_fourth_byte(path: Path, file: BinaryIO, offset: int, stride: int, height: int) -> None:
+    """Some writers put alpha where the format has an unused byte: constant means unused.
+
+    Raises:
+        InputError: it varies.
+    """
+    file.seek(offset)
+    first: int | None = None
+    for _ in range(height):
+        row = np.frombuffer(read_exactly(path, file, stride, "its pixels"), np.uint8)[3::4]
+        first = int(row[0]) if first is None else first
+        if (row != first).any():
+            raise alpha(path, "an alpha channel in the fourth byte of its pixels")

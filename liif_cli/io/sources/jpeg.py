@@ -1,0 +1,128 @@
+"""JPEG: baseline and progressive, 8 bits, gray and YCbCr or RGB."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from liif_cli.io.base import Pixels
+from liif_cli.io.exif import ExifFacts, read_exif
+from liif_cli.io.orientation import Orientation
+from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
+from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
+
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_HUFFMAN_DCT = {0xC0, 0xC1, 0xC2}
+_ALONE = {0x01, *range(0xD0, 0xD8)}
+_ICC = b"ICC_PROFILE\0"
+# the end of entropy-coded data: a marker that is no stuffed zero, restart or fill byte
+_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+
+
+class JpegSource(WholeFileSource):
+    """A JPEG file. libjpeg fills what a truncated file lacks with gray: the end is looked for."""
+
+    format = "jpg"
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        return head.startswith(b"\xff\xd8\xff")
+
+    @staticmethod
+    def read_header(path: Path, file: BinaryIO) -> Header:
+        if file.read(2) != b"\xff\xd8":
+            raise damaged(path, "no JPEG signature")
+        exif, density, profile = ExifFacts(), None, dict[int, bytes]()
+        while True:
+            marker = _marker(path, file)
+            if marker in _ALONE:
+                continue
+            if marker in (_EOI, _SOS):
+                raise damaged(path, "no frame header")
+            (length,) = struct.unpack(">H", read_exactly(path, file, 2, "its header"))
+            body = read_exactly(path, file, max(0, length - 2), "its header")
+            if marker == _APP0 and body.startswith(b"JFIF\0"):
+                density = _density(body)
+            elif marker == _APP1 and body.startswith(b"Exif\0\0"):
+                exif = read_exif(body)
+            elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
+                profile[body[12]] = body[14:]
+            elif marker in _FRAMES:
+                height, width, channels = _frame(path, marker, body)
+                break
+        return Header(
+            height,
+            width,
+            channels,
+            np.dtype(np.uint8),
+            orientation=Orientation.from_exif(exif.orientation),
+            icc=b"".join(profile[part] for part in sorted(profile)) or None,
+            resolution=density or exif.resolution,
+        )
+
+    def decode(self, data: bytes) -> Pixels:
+        import imagecodecs
+
+        _check_end(self.info.path, data)
+        pixels: Pixels = imagecodecs.jpeg8_decode(data)
+        return pixels
+
+
+def _marker(path: Path, file: BinaryIO) -> int:
+    byte = read_exactly(path, file, 1, "its header")
+    if byte != b"\xff":
+        raise damaged(path, "no marker where one should be")
+    while byte == b"\xff":
+        byte = read_exactly(path, file, 1, "its header")
+    return byte[0]
+
+
+def _frame(path: Path, marker: int, body: bytes) -> tuple[int, int, int]:
+    if len(body) < 6:
+        raise damaged(path, "a short frame header")
+    bits, height, width, channels = struct.unpack(">BHHB", body[:6])
+    if channels == 4:
+        raise kind_of_pixels(path, "a CMYK or YCCK JPEG", "convert it to RGB with its profile")
+    if channels not in (1, 3):
+        raise kind_of_pixels(path, f"a JPEG of {channels} bands")
+    if bits != 8 or marker not in _HUFFMAN_DCT:
+        raise kind_of_pixels(
+            path, f"a JPEG of {bits} bits, process {marker:#x}", "save it as a baseline JPEG or PNG"
+        )
+    return height, width, channels
+
+
+def _density(body: bytes) -> tuple[float, float] | None:
+    if len(body) < 12:
+        return None
+    unit, x, y = struct.unpack(">BHH", body[7:12])
+    scale = {1: 1.0, 2: 2.54}.get(unit)
+    return (x * scale, y * scale) if scale and x and y else None
+
+
+def _check_end(path: Path, data: bytes) -> None:
+    """Walk from the first marker to EOI.
+
+    Raises:
+        InputError: the file ends before.
+    """
+    at = 2
+    while at + 4 <= len(data):
+        found = _NEXT_MARKER.search(data, at)
+        if found is None:
+            break
+        at = found.end()
+        marker = data[at - 1]
+        if marker == _EOI:
+            return
+        if marker not in _ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    # the loop above needs four bytes; EOI itself is two
+    if data[at : at + 2] != b"\xff\xd9":
+        raise truncated(path, "its end marker is missing")

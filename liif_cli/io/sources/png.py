@@ -1,0 +1,103 @@
+"""PNG: 1 to 16 bits, gray, RGB and palettes without transparency."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from liif_cli.io.base import Pixels
+from liif_cli.io.exif import ExifFacts, read_exif
+from liif_cli.io.orientation import Orientation
+from liif_cli.io.refusals import alpha, animated, damaged, truncated
+from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
+
+_MAGIC = b"\x89PNG\r\n\x1a\n"
+_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+_KEPT = {b"IHDR", b"PLTE", b"iCCP", b"pHYs", b"eXIf"}
+_INCH = 0.0254
+
+
+class PngSource(WholeFileSource):
+    """A PNG file; palettes are expanded to RGB, or to gray where all their entries are gray."""
+
+    format = "png"
+    suffixes = (".png",)
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        return head.startswith(_MAGIC)
+
+    @staticmethod
+    def read_header(path: Path, file: BinaryIO) -> Header:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise damaged(path, "no PNG signature")
+        chunks = _chunks(path, file)
+        if len(chunks.get(b"IHDR", b"")) != 13:
+            raise damaged(path, "no IHDR chunk")
+        width, height, bits, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+        if colour in (_GRAY_ALPHA, _RGBA):
+            raise alpha(path)
+        if colour not in (_GRAY, _RGB, _PALETTE):
+            raise damaged(path, f"colour type {colour}")
+        if b"tRNS" in chunks:
+            raise alpha(path, "transparency (a tRNS chunk)")
+        if b"acTL" in chunks:
+            raise animated(path)
+        palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8)
+        gray = colour == _GRAY or (colour == _PALETTE and _is_gray(palette))
+        exif = read_exif(chunks[b"eXIf"]) if b"eXIf" in chunks else ExifFacts()
+        return Header(
+            height,
+            width,
+            channels=1 if gray else 3,
+            dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
+            orientation=Orientation.from_exif(exif.orientation),
+            icc=_profile(path, chunks[b"iCCP"]) if b"iCCP" in chunks else None,
+            resolution=_resolution(chunks.get(b"pHYs", b"")) or exif.resolution,
+        )
+
+    def decode(self, data: bytes) -> Pixels:
+        import imagecodecs
+
+        pixels: Pixels = imagecodecs.png_decode(data)
+        return pixels
+
+
+def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
+    """Walk to the end of the file, skipping pixels; data of the chunks that matter, by name."""
+    size = file.seek(0, 2)
+    file.seek(len(_MAGIC))
+    found: dict[bytes, bytes] = {}
+    while True:
+        length, name = struct.unpack(">I4s", read_exactly(path, file, 8, "the chunks"))
+        after = file.tell() + length + 4
+        if after > size:
+            raise truncated(path, f"it ends in its {name.decode('latin-1')} chunk")
+        found.setdefault(name, file.read(length) if name in _KEPT else b"")
+        if name == b"IEND":
+            return found
+        file.seek(after)
+
+
+def _is_gray(palette: Pixels) -> bool:
+    entries = palette[: palette.size // 3 * 3].reshape(-1, 3)
+    return bool((entries == entries[:, :1]).all())
+
+
+def _profile(path: Path, chunk: bytes) -> bytes:
+    # name, a zero, the compression method (0), then a zlib stream
+    try:
+        return zlib.decompress(chunk[chunk.index(b"\0") + 2 :])
+    except (ValueError, zlib.error) as error:
+        raise damaged(path, f"iCCP chunk: {error}") from error
+
+
+def _resolution(chunk: bytes) -> tuple[float, float] | None:
+    if len(chunk) != 9:
+        return None
+    x, y, unit = struct.unpack(">IIB", chunk)
+    return (x * _INCH, y * _INCH) if unit == 1 and x and y else None

@@ -1,0 +1,271 @@
+"""TIFF and BigTIFF: 1 to 16 bits and float32, read by tile, strip or row."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.window import Window
+from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.orientation import Orientation
+from liif_cli.io.refusals import (
+    alpha,
+    animated,
+    damaged,
+    kind_of_pixels,
+    not_finite,
+    reading,
+    truncated,
+)
+from liif_cli.io.sources.whole import check_window
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_JPEG = {6, 7}
+_REDUCED, _MASK = 1, 4
+_CACHE_BYTES = 32 * 2**20
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# its warnings of damaged tags belong in no terminal unless an application asks for them
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+class TiffSource:
+    """The first page of a TIFF file.
+
+    Uncompressed pages in one piece are read row by row; others by the strips or tiles that a
+    window touches, the last of which (32 MiB, two at least) are kept for the next window.
+
+    Args:
+        path: the file; opening reads its tags.
+
+    Raises:
+        InputError: the file cannot be read, or is of a kind that is refused.
+    """
+
+    format = "tiff"
+    suffixes = (".tif", ".tiff", ".btf", ".tf8")
+
+    def __init__(self, path: Path) -> None:
+        import tifffile
+
+        self._lock = Lock()
+        self._cache: OrderedDict[int, Pixels] = OrderedDict()
+        with reading(path):
+            self._file = path.open("rb", buffering=0)
+        try:
+            with tifffile.TiffFile(path) as tiff:
+                page = tiff.pages.first
+                _refuse_stack(path, tiff.pages, page)
+                self._open(path, page)
+        except (tifffile.TiffFileError, struct.error, ValueError, IndexError) as error:
+            self._file.close()
+            raise damaged(path, error) from error
+        except OSError as error:
+            self._file.close()
+            raise truncated(path, str(error)) from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        return head.startswith(_MAGIC)
+
+    def _open(self, path: Path, page: Any) -> None:
+        self._path, self._page = path, page
+        photometric = _kind(path, page)
+        self._height, self._width = page.imagelength, page.imagewidth
+        self._samples = page.samplesperpixel
+        self._separate = page.planarconfig == 2 and self._samples > 1
+        self._offsets, self._counts = page.dataoffsets, page.databytecounts
+        tile = (
+            (page.tilelength, page.tilewidth)
+            if page.is_tiled
+            else (min(page.rowsperstrip, self._height), self._width)
+        )
+        self._grid = TileGrid(self._height, self._width, *tile)
+        planes = self._samples if self._separate else 1
+        if min(len(self._offsets), len(self._counts)) < planes * len(self._grid):
+            raise truncated(path, "not all of its strips or tiles are listed")
+        self._decode = page.decode
+        self._direct = page.is_contiguous and not self._separate and page.fillorder == 1
+        self._check_end()
+        self._lut = _colours(page, photometric)
+        channels = self._samples if self._lut is None else self._lut.shape[1]
+        dtype = np.dtype(page.dtype).newbyteorder("=") if self._lut is None else self._lut.dtype
+        self._orientation = Orientation.from_exif(int(page.tags.valueof(274, 1)))
+        height, width = self._orientation.shape(self._height, self._width)
+        segment = tile[0] * tile[1] * page.dtype.itemsize * (1 if self._separate else self._samples)
+        self._cache_size = max(2 * planes, _CACHE_BYTES // segment)
+        whole = len(self._grid) * planes
+        profile = page.tags.valueof(34675)
+        self.info = ImageInfo(
+            path=path,
+            format=self.format,
+            height=height,
+            width=width,
+            channels=channels,
+            dtype=dtype,
+            icc=bytes(profile) if profile else None,
+            resolution=self._orientation.resolution(_resolution(page)),
+            decoded_bytes=0 if self._direct else segment * min(self._cache_size, whole),
+        )
+
+    def _check_end(self) -> None:
+        size = self._file.seek(0, 2)
+        row = self._width * self._samples * self._page.dtype.itemsize
+        last = (
+            self._offsets[0] + row * self._height
+            if self._direct
+            else max(at + count for at, count in zip(self._offsets, self._counts, strict=False))
+        )
+        if last > size:
+            raise truncated(self._path, f"{size} of at least {last} bytes")
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels of a window inside the image.
+
+        Raises:
+            InputError: the file is damaged, or a float sample is not finite.
+        """
+        check_window(self.info, window)
+        stored = self._orientation.stored_window(window, self.info.height, self.info.width)
+        pixels = self._read_rows(stored) if self._direct else self._read_segments(stored)
+        if self._lut is not None:
+            pixels = self._lut[pixels[..., 0]]
+        elif self._page.photometric == _WHITE_IS_ZERO:
+            pixels = np.iinfo(pixels.dtype).max - pixels
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise not_finite(self._path)
+        return np.ascontiguousarray(self._orientation.apply(pixels))
+
+    def _read_rows(self, window: Window) -> Pixels:
+        dtype = np.dtype(self._page.parent.byteorder + self._page.dtype.char)
+        pixel = self._samples * dtype.itemsize
+        out = np.empty((window.height, window.width, self._samples), dtype)
+        with self._lock, reading(self._path):
+            for row in range(window.height):
+                at = (window.row_off + row) * self._width + window.col_off
+                self._file.seek(self._offsets[0] + at * pixel)
+                if self._file.readinto(memoryview(out[row]).cast("B")) != window.width * pixel:
+                    raise truncated(self._path, "it became shorter")
+        return out.astype(dtype.newbyteorder("="), copy=False)
+
+    def _read_segments(self, window: Window) -> Pixels:
+        dtype = np.dtype(self._page.dtype).newbyteorder("=")
+        out = np.empty((window.height, window.width, self._samples), dtype)
+        grid = self._grid
+        for part in grid.split(window):
+            row, col = part.row_off // grid.tile_height, part.col_off // grid.tile_width
+            inside = part.relative_to(grid.tile(row, col)).to_slices()
+            rows, cols = part.relative_to(window).to_slices()
+            for plane in range(self._samples if self._separate else 1):
+                index = (plane * grid.rows + row) * grid.cols + col
+                samples = slice(plane, plane + 1) if self._separate else slice(None)
+                out[rows, cols, samples] = self._segment(index)[inside]
+        return out
+
+    def _segment(self, index: int) -> Pixels:
+        """Decoded strip or tile (rows, cols, samples), from the cache if it is there."""
+        with self._lock:
+            if index in self._cache:
+                self._cache.move_to_end(index)
+                return self._cache[index]
+            with reading(self._path):
+                self._file.seek(self._offsets[index])
+                data = self._file.read(self._counts[index])
+        if len(data) < self._counts[index]:
+            raise truncated(self._path, "it became shorter")
+        try:
+            found, _, shape = self._decode(
+                data or None,
+                index,
+                jpegtables=self._page.jpegtables,
+                jpegheader=self._page.jpegheader,
+            )
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise damaged(self._path, f"strip or tile {index}: {error}") from error
+        if found is None:
+            # a sparse file: the segment was never written
+            found = np.full(shape, self._page.nodata, self._page.dtype)
+        segment: Pixels = found[0]
+        with self._lock:
+            self._cache[index] = segment
+            while len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return segment
+
+    def close(self) -> None:
+        """Close the file and drop the cache."""
+        with self._lock:
+            self._cache.clear()
+            self._file.close()
+
+
+def _refuse_stack(path: Path, pages: Any, first: Any) -> None:
+    """A second page of full size would be lost; thumbnails, overviews and masks are not missed."""
+    for number in range(1, len(pages)):
+        page = pages[number]
+        same = (page.imagelength, page.imagewidth) == (first.imagelength, first.imagewidth)
+        if same and not page.subfiletype & (_REDUCED | _MASK):
+            raise animated(path, f"a TIFF of {len(pages)} pages")
+
+
+def _kind(path: Path, page: Any) -> int:
+    """The photometric interpretation, after everything that is not handled was refused."""
+    photometric, samples = int(page.photometric), page.samplesperpixel
+    name = getattr(page.photometric, "name", str(page.photometric))
+    if page.imagedepth > 1:
+        raise animated(path, f"a TIFF volume of {page.imagedepth} planes")
+    if photometric == _SEPARATED:
+        raise kind_of_pixels(path, "a CMYK TIFF", "convert it to RGB with its profile")
+    if photometric == _YCBCR and int(page.compression) not in _JPEG:
+        raise kind_of_pixels(path, "a YCbCr TIFF without JPEG compression")
+    expected = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _PALETTE: 1, _RGB: 3, _YCBCR: 3}
+    if photometric not in expected:
+        raise kind_of_pixels(path, f"a TIFF of photometric interpretation {name}")
+    if samples != expected[photometric]:
+        extra = [int(value) for value in page.extrasamples]
+        if samples == expected[photometric] + 1 and extra in ([1], [2]):
+            raise alpha(path)
+        raise kind_of_pixels(path, f"a TIFF of {samples} bands ({name})", "select 1 or 3 bands")
+    bits, sample_format = page.bitspersample, int(page.sampleformat)
+    integer = sample_format == 1 and bits in (1, 2, 4, 8, 16)
+    if (bits < 8 and photometric in (_RGB, _YCBCR)) or (bits > 8 and photometric == _PALETTE):
+        integer = False
+    floating = sample_format == 3 and bits == 32 and photometric in (_BLACK_IS_ZERO, _RGB)
+    if page.dtype is None or not (integer or floating):
+        kind = {1: "unsigned", 2: "signed", 3: "float"}.get(sample_format, "unknown")
+        raise kind_of_pixels(path, f"{kind} samples of {bits} bits ({name})")
+    return photometric
+
+
+def _colours(page: Any, photometric: int) -> Pixels | None:
+    """Table (values, channels) of uint8 for palettes and less than 8 bits, None for all others."""
+    bits = page.bitspersample
+    if photometric == _PALETTE:
+        colours = np.asarray(page.colormap).T
+        # the specification has 16 bits; some writers put 8
+        table = (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+        return table[:, :1] if bool((table == table[:, :1]).all()) else table
+    if bits >= 8:
+        return None
+    top = (1 << bits) - 1
+    ramp: Pixels = (np.arange(top + 1) * (255 // top)).astype(np.uint8)[:, np.newaxis]
+    return ramp[::-1] if photometric == _WHITE_IS_ZERO else ramp
+
+
+def _resolution(page: Any) -> tuple[float, float] | None:
+    unit = int(page.tags.valueof(296, 2))
+    scale = {2: 1.0, 3: 2.54}.get(unit)
+    pair = page.tags.valueof(282), page.tags.valueof(283)
+    if scale is None or not all(value and value[0] and value[1] for value in pair):
+        return None
+    return pair[0][0] / pair[0][1] * scale, pair[1][0] / pair[1][1] * scale

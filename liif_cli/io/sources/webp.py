@@ -1,0 +1,88 @@
+"""WebP: lossy and lossless, RGB without alpha."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from liif_cli.io.base import Pixels
+from liif_cli.io.exif import ExifFacts, read_exif
+from liif_cli.io.orientation import Orientation
+from liif_cli.io.refusals import alpha, animated, damaged, truncated
+from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
+
+_ANIMATION, _ALPHA = 0x02, 0x10
+
+
+class WebpSource(WholeFileSource):
+    """A WebP file; the format knows no gray, so that pixels are always RGB."""
+
+    format = "webp"
+    suffixes = (".webp",)
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+    @staticmethod
+    def read_header(path: Path, file: BinaryIO) -> Header:
+        chunks = _chunks(path, file)
+        flags = chunks.get(b"VP8X", b"\0")[0]
+        if flags & _ANIMATION or b"ANIM" in chunks:
+            raise animated(path)
+        if flags & _ALPHA or b"ALPH" in chunks:
+            raise alpha(path)
+        height, width = _size(path, chunks)
+        exif = read_exif(chunks[b"EXIF"]) if b"EXIF" in chunks else ExifFacts()
+        return Header(
+            height,
+            width,
+            channels=3,
+            dtype=np.dtype(np.uint8),
+            orientation=Orientation.from_exif(exif.orientation),
+            icc=chunks.get(b"ICCP"),
+            resolution=exif.resolution,
+        )
+
+    def decode(self, data: bytes) -> Pixels:
+        import imagecodecs
+
+        pixels: Pixels = imagecodecs.webp_decode(data, hasalpha=False)
+        return pixels
+
+
+def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
+    """Chunks by name, of the image itself only the first bytes."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    riff, length, webp = struct.unpack("<4sI4s", read_exactly(path, file, 12, "its header"))
+    if riff != b"RIFF" or webp != b"WEBP":
+        raise damaged(path, "no WebP signature")
+    end = length + 8
+    if end > size:
+        raise truncated(path, f"{size} of {end} bytes")
+    found: dict[bytes, bytes] = {}
+    while file.tell() + 8 <= end:
+        name, length = struct.unpack("<4sI", read_exactly(path, file, 8, "its chunks"))
+        after = file.tell() + length + length % 2
+        kept = length if name in (b"ICCP", b"EXIF", b"VP8X") else min(length, 10)
+        found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
+        file.seek(after)
+    return found
+
+
+def _size(path: Path, chunks: dict[bytes, bytes]) -> tuple[int, int]:
+    """(height, width) from the bitstream itself (RFC 6386, section 9.1; RFC 9649, section 3.4)."""
+    lossy, lossless = chunks.get(b"VP8 ", b""), chunks.get(b"VP8L", b"")
+    if len(lossy) == 10 and lossy[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", lossy[6:10])
+        return height & 0x3FFF, width & 0x3FFF
+    if len(lossless) >= 5 and lossless[0] == 0x2F:
+        bits = int.from_bytes(lossless[1:5], "little")
+        if bits >> 28 & 1:
+            raise alpha(path)
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    raise damaged(path, "no image in it")

@@ -1,0 +1,143 @@
+"""Formats without random access: the first read decodes the whole image, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from liif_cli.geometry.window import Window
+from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.orientation import UPRIGHT, Orientation
+from liif_cli.io.refusals import damaged, reading, truncated
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file's header says; ``height`` and ``width`` as stored, before the orientation."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: np.dtype[Any]
+    orientation: Orientation = UPRIGHT
+    icc: bytes | None = None
+    resolution: tuple[float, float] | None = None
+
+
+class WholeFileSource:
+    """Base of sources that decode the whole file at the first read, under a lock.
+
+    A format gives ``read_header`` and ``decode``.
+
+    Args:
+        path: the file; opening reads no more than its header.
+
+    Raises:
+        InputError: the file cannot be read, or is of a kind that is refused.
+    """
+
+    format: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: Path) -> None:
+        with reading(path), path.open("rb") as file:
+            self._header = header = self.read_header(path, file)
+        if header.height < 1 or header.width < 1:
+            raise damaged(path, f"a size of {header.width}x{header.height}")
+        height, width = header.orientation.shape(header.height, header.width)
+        self.info = ImageInfo(
+            path=path,
+            format=self.format,
+            height=height,
+            width=width,
+            channels=header.channels,
+            dtype=header.dtype,
+            icc=header.icc,
+            resolution=header.orientation.resolution(header.resolution),
+            decoded_bytes=height * width * header.channels * header.dtype.itemsize,
+        )
+        self._pixels: Pixels | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        """Whether the first bytes are this format's."""
+        raise NotImplementedError
+
+    @staticmethod
+    def read_header(path: Path, file: BinaryIO) -> Header:
+        """Read the header of an open file at its start.
+
+        Raises:
+            InputError: the header is damaged, or the image of a kind that is refused.
+        """
+        raise NotImplementedError
+
+    def decode(self, data: bytes) -> Pixels:
+        """Decode the file's bytes to (height, width) or (height, width, channels), as stored.
+
+        May raise the codec's RuntimeError or ValueError.
+        """
+        raise NotImplementedError
+
+    def _decode(self) -> Pixels:
+        path, header = self.info.path, self._header
+        with reading(path):
+            data = path.read_bytes()
+        try:
+            pixels = self.decode(data)
+        except (RuntimeError, ValueError) as error:
+            raise damaged(path, error) from error
+        if pixels.ndim == 2:
+            pixels = pixels[..., np.newaxis]
+        if header.channels == 1 and pixels.shape[2] == 3:
+            # a palette of grays, which codecs expand to RGB
+            pixels = np.ascontiguousarray(pixels[..., :1])
+        found = (pixels.shape, pixels.dtype)
+        if found != ((header.height, header.width, header.channels), header.dtype):
+            raise damaged(path, f"its pixels are {found[1]} {found[0]}, not what its header says")
+        return header.orientation.apply(pixels)
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels of a window inside the image; decodes the file if no read did before.
+
+        Raises:
+            InputError: the file is truncated or damaged.
+        """
+        check_window(self.info, window)
+        with self._lock:
+            if self._pixels is None:
+                self._pixels = self._decode()
+            pixels = self._pixels
+        return np.ascontiguousarray(pixels[window.to_slices()])
+
+    def close(self) -> None:
+        """Let go of the decoded pixels."""
+        with self._lock:
+            self._pixels = None
+
+
+def check_window(info: ImageInfo, window: Window) -> None:
+    """Refuse a window that leaves the image.
+
+    Raises:
+        ValueError: it does.
+    """
+    if window.clip(info.height, info.width) != window:
+        raise ValueError(f"{window} is not inside {info.width}x{info.height}")
+
+
+def read_exactly(path: Path, file: BinaryIO, size: int, what: str) -> bytes:
+    """The next ``size`` bytes.
+
+    Raises:
+        InputError: the file ends before.
+    """
+    data = file.read(size)
+    if len(data) < size:
+        raise truncated(path, f"it ends in {what}")
+    return data

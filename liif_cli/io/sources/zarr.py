@@ -1,0 +1,178 @@
+"""Zarr arrays of version 2 and 3, and the full resolution of OME-Zarr images."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liif_cli.errors import InputError
+from liif_cli.geometry.window import Window
+from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.refusals import alpha, damaged, kind_of_pixels, not_finite
+from liif_cli.io.sources.whole import check_window
+
+_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+_ROWS, _COLS, _CHANNELS = "y", "x", "c"
+
+
+def is_zarr_store(path: Path) -> bool:
+    """Whether a path is the folder of a Zarr array or group."""
+    return any((path / marker).is_file() for marker in _MARKERS)
+
+
+class ZarrSource:
+    """An array with axes (y, x), (y, x, c) or (c, y, x), as its dimension names say.
+
+    Without names, an axis of length 1 or 3 at the end or the start is the channels. Further axes
+    must have length 1. A group must be an OME-Zarr image; its first level is read.
+
+    Args:
+        path: the store's folder; opening reads metadata only.
+
+    Raises:
+        InputError: the store cannot be read, or is of a kind that is refused.
+    """
+
+    format = "zarr"
+    suffixes = (".zarr",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not is_zarr_store(path):
+            raise InputError(str(path), got="no Zarr metadata", expected="a Zarr array or group")
+        array, names = _open(path)
+        _refuse_unfinished(path, array)
+        self._array = array
+        self._axes = _axes(path, array.shape, names)
+        rows, cols, channels = self._axes
+        count = 1 if channels is None else array.shape[channels]
+        if count in (2, 4):
+            raise alpha(path, f"{count} channels, the last of which may be alpha")
+        if count not in (1, 3):
+            raise kind_of_pixels(path, f"{count} bands", "select 1 or 3 of them")
+        if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.float32):
+            raise kind_of_pixels(path, f"samples of type {array.dtype}")
+        if 0 in array.shape:
+            raise damaged(path, f"an empty array of shape {array.shape}")
+        icc, resolution = array.attrs.get("icc_profile"), array.attrs.get("resolution")
+        self.info = ImageInfo(
+            path=path,
+            format=self.format,
+            height=array.shape[rows],
+            width=array.shape[cols],
+            channels=count,
+            dtype=array.dtype.newbyteorder("="),
+            icc=base64.b64decode(icc) if isinstance(icc, str) else None,
+            resolution=(resolution[0], resolution[1]) if isinstance(resolution, list) else None,
+        )
+
+    @classmethod
+    def matches(cls, path: Path, head: bytes) -> bool:
+        return not head and is_zarr_store(path)
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels of a window inside the image.
+
+        Raises:
+            InputError: a chunk is damaged, or a float sample is not finite.
+        """
+        check_window(self.info, window)
+        rows, cols, channels = self._axes
+        selection: list[Any] = [0] * self._array.ndim
+        selection[rows], selection[cols] = window.to_slices()
+        kept = [rows, cols]
+        if channels is not None:
+            selection[channels] = slice(None)
+            kept.append(channels)
+        try:
+            found = np.asarray(self._array[tuple(selection)])
+        except (RuntimeError, ValueError, OSError, KeyError) as error:
+            raise damaged(self._path, error) from error
+        # what is left has the kept axes in the array's order
+        pixels = found.transpose([sorted(kept).index(axis) for axis in kept])
+        if channels is None:
+            pixels = pixels[..., np.newaxis]
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise not_finite(self._path)
+        return np.ascontiguousarray(pixels, dtype=self.info.dtype)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _open(path: Path) -> tuple[Any, list[str] | None]:
+    """The array to read and its axis names, from itself or from OME-Zarr metadata."""
+    import zarr
+    import zarr.errors
+
+    try:
+        found: Any = zarr.open(str(path), mode="r")
+        if isinstance(found, zarr.Array):
+            names = getattr(found.metadata, "dimension_names", None)
+            return found, _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
+        attributes = found.attrs.asdict()
+        scales = attributes.get("ome", attributes).get("multiscales")
+        if not scales:
+            raise InputError(
+                str(path),
+                got="a Zarr group without OME multiscales",
+                expected="an array or an OME-Zarr image",
+                cure="name the array inside the group",
+            )
+        axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales[0]["axes"]]
+        return found[scales[0]["datasets"][0]["path"]], _known(axes)
+    except (zarr.errors.BaseZarrError, ValueError, KeyError, TypeError, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def _known(names: Any) -> list[str] | None:
+    if not names or any(not isinstance(name, str) for name in names):
+        return None
+    short = {"channel": _CHANNELS, "band": _CHANNELS, "height": _ROWS, "width": _COLS}
+    return [short.get(name.lower(), name.lower()) for name in names]
+
+
+def _axes(
+    path: Path, shape: tuple[int, ...], names: list[str] | None
+) -> tuple[int, int, int | None]:
+    """Numbers of the row, column and channel axes."""
+    if names is not None and _ROWS in names and _COLS in names:
+        rows, cols = names.index(_ROWS), names.index(_COLS)
+        channels = names.index(_CHANNELS) if _CHANNELS in names else None
+        rest = [shape[axis] for axis in range(len(shape)) if axis not in (rows, cols, channels)]
+        if any(length != 1 for length in rest):
+            got = "x".join(f"{name}={length}" for name, length in zip(names, shape, strict=True))
+            raise kind_of_pixels(path, f"axes {got}", "select one plane")
+        return rows, cols, channels
+    if len(shape) == 2:
+        return 0, 1, None
+    if len(shape) == 3:
+        last, first = shape[2] in (1, 3), shape[0] in (1, 3)
+        if last and not first:
+            return 0, 1, 2
+        if first and not last:
+            return 1, 2, 0
+        if shape[2] in (2, 4) or shape[0] in (2, 4):
+            raise alpha(path, f"shape {shape}, which has 2 or 4 channels")
+    raise InputError(
+        str(path),
+        got=f"an array of shape {shape}",
+        expected="(y, x), (y, x, c) or (c, y, x) with 1 or 3 channels",
+        cure="give the array dimension_names such as c, y, x",
+    )
+
+
+def _refuse_unfinished(path: Path, array: Any) -> None:
+    """Zarr gives zeros for what was never written; a tile store knows better."""
+    from liif_cli.io.tilestore import ATTRIBUTE, TileStore
+
+    if ATTRIBUTE in array.attrs and not TileStore.open(path).complete:
+        raise InputError(
+            str(path),
+            got="an unfinished tile store",
+            expected="all of its shards",
+            cure="run the command that wrote it again",
+        )

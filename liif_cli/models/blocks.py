@@ -1,0 +1,57 @@
+"""Pieces that several networks share. Attribute names are those of the published checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+
+def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """3 x 3 convolution with zero padding that keeps the size."""
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them: (..., channels_in) -> (..., channels_out).
+
+    Args:
+        channels_in: length of an input vector.
+        channels_out: length of an output vector.
+        hidden: widths of the hidden layers, in order; may be empty.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = channels_in
+        for next_width in hidden:
+            layers += [nn.Linear(width, next_width), nn.ReLU()]
+            width = next_width
+        layers.append(nn.Linear(width, channels_out))
+        self.layers = nn.Sequential(*layers)
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The linear layers in order."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layers(inputs)
+        return outputs
+
+
+class ResBlock(nn.Module):
+    """conv, ReLU, conv, times ``res_scale``, plus the input; no batch norm (EDSR, 1707.02921)."""
+
+    def __init__(self, n_feats: int, res_scale: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv3x3(n_feats, n_feats), nn.ReLU(), conv3x3(n_feats, n_feats))
+        self.res_scale = res_scale
+
+    def forward(self, feat: torch.Tensor) -> torch.Tensor:
+        residual = self.body(feat)
+        if self.res_scale == 1:
+            return feat + residual
+        return torch.add(feat, residual, alpha=self.res_scale)

@@ -1,0 +1,1 @@
+"""Decoders: feature map -> colours at any output pixels."""

@@ -1,0 +1,74 @@
+"""Members of the local ensemble (LIIF, arXiv 2012.09161, section 3.2) of a tile, axis by axis.
+
+A pixel's weights are separable, w = w_y[row] * w_x[col], so that a tile is a set of (row, code) and
+(column, code) pairs. Pairs of weight 0 are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liif_cli.geometry.axis import AxisSlice
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AxisMembers:
+    """Pairs (output index, code) of an axis, of weight above 0, in ascending order of the code.
+
+    ``index`` counts from the slice's start, ``code`` from its offset. All have the same length.
+    """
+
+    index: IntArray
+    code: IntArray
+    rel: FloatArray
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def runs(self) -> list[slice]:
+        """Runs of pairs of one code and consecutive indices, as slices of the arrays."""
+        new = (np.diff(self.code) != 0) | (np.diff(self.index) != 1)
+        bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(self)]
+        return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+
+    def within(self, start: int, stop: int) -> AxisMembers:
+        """The pairs of output indices start..stop, counted from ``start``."""
+        kept = (self.index >= start) & (self.index < stop)
+        return AxisMembers(
+            self.index[kept] - start, self.code[kept], self.rel[kept], self.weight[kept]
+        )
+
+    def blend(self, length: int) -> FloatArray:
+        """The weights as a matrix (pairs, length): values of pairs times it are values of pixels."""
+        matrix = np.zeros((len(self), length), np.float32)
+        matrix[np.arange(len(self)), self.index] = self.weight
+        return matrix
+
+
+def sides(
+    axis: AxisSlice, local_ensemble: bool
+) -> list[tuple[IntArray, FloatArray, FloatArray]]:
+    """(code, rel, weight) of every output index, for each of its one or two members."""
+    if not local_ensemble:
+        return [(axis.nearest, axis.rel_nearest, np.ones(len(axis), np.float32))]
+    return [
+        (axis.left, axis.rel_left, axis.weight_left),
+        (axis.right, axis.rel_right, axis.weight_right),
+    ]
+
+
+def axis_members(axis: AxisSlice, local_ensemble: bool) -> AxisMembers:
+    """The members of an axis that weigh anything."""
+    parts = sides(axis, local_ensemble)
+    index = np.tile(np.arange(len(axis), dtype=np.int64), len(parts))
+    code, rel, weight = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    kept = np.flatnonzero(weight)
+    order = kept[np.lexsort((index[kept], code[kept]))]
+    return AxisMembers(index[order], code[order], rel[order], weight[order])

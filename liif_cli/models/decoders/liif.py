@@ -1,0 +1,316 @@
+"""LIIF's decoder (Chen et al. 2021, arXiv 2012.09161, section 3), with the exact fast kernel.
+
+The four members of the local ensemble share everything but the gather, so the MLP's first layer,
+linear in [unfolded code, rel, cell], is one 3 x 3 convolution on the LR grid plus a vector a row and
+a vector a column of the output. Hidden layers then run on small blocks between buffers that stay in
+the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.models.blocks import MLP
+from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, sides
+from liif_cli.models.members import MembersKind, TrainMembers
+
+__all__ = ["LIIF", "LIIFLatent", "TrainMembers"]
+
+BLOCK_NUMBERS = 512 * 256
+"""Numbers of a block of the widest layer on the CPU: two of them and a layer fit a core's cache."""
+DEVICE_BLOCK_ROWS = 1 << 17
+"""Pixels of a block on an accelerator, where only full waves of work pay."""
+
+
+def block_rows(imnet: MLP) -> int:
+    """Rows of a GEMM block on the CPU: 256 and fewer pay dispatch, 1,024 of 256 leave the cache."""
+    widest = max(layer.out_features for layer in imnet.linears)
+    return min(4096, max(256, BLOCK_NUMBERS // widest))
+
+
+@dataclass(frozen=True)
+class LIIFLatent:
+    """First layer's map (h, w, H1), and the image (3, h, w) where the model has the skip."""
+
+    first: torch.Tensor
+    image: torch.Tensor | None
+
+
+class LIIF(nn.Module):
+    """Local implicit image function.
+
+    Args:
+        channels: channels C of feat.
+        hidden: widths of the MLP's hidden layers; 4 x 256 in the paper.
+        local_ensemble: blend the four codes around a pixel by the opposite areas (section 3.2).
+        feat_unfold: concatenate each code's 3 x 3 neighbourhood (section 3.1).
+        cell_decode: give the pixel's size to the MLP (section 3.3).
+        skip: "bilinear" adds the bilinearly sampled input image to the result, as LTE does (arXiv
+            2111.08918); None for the paper's models.
+    """
+
+    exact_tiling = True
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: Sequence[int] = (256, 256, 256, 256),
+        local_ensemble: bool = True,
+        feat_unfold: bool = True,
+        cell_decode: bool = True,
+        skip: str | None = None,
+    ) -> None:
+        super().__init__()
+        if skip not in (None, "bilinear"):
+            raise ValueError(f"skip is None or 'bilinear', got {skip!r}")
+        self.channels = channels
+        self.local_ensemble = local_ensemble
+        self.feat_unfold = feat_unfold
+        self.cell_decode = cell_decode
+        self.skip = skip
+        self.code_channels = channels * (9 if feat_unfold else 1)
+        self.members: MembersKind = "ensemble" if local_ensemble else "nearest"
+        self.imnet = MLP(self.code_channels + 2 + (2 if cell_decode else 0), 3, hidden)
+
+    def radius(self, axis: AxisMap) -> int:
+        """1 for the unfolding, 1 for the ensemble's second code."""
+        return int(self.feat_unfold) + int(self.local_ensemble)
+
+    def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
+        """The first layer's map, twice while it is being made."""
+        return 4 * (2 * self.imnet.linears[0].out_features + 3)
+
+    def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
+        """The result, and buffers of a block that do not grow with the tile."""
+        rows = block_rows(self.imnet)
+        widest = max(layer.out_features for layer in self.imnet.linears)
+        blocks = 3 * rows * widest + rows * rows
+        planes = (3 if self.skip else 2) * 3 * height * width
+        return 4 * (planes + blocks)
+
+    def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
+        """The first layer a code; the others a pixel and member."""
+        first, *others = self.imnet.linears
+        members = 4 if self.local_ensemble else 1
+        return (
+            self.code_channels * first.out_features,
+            members * sum(layer.weight.numel() for layer in others),
+        )
+
+    # -- the parts of the first layer -------------------------------------------------------------
+
+    def _first_weights(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The first layer's weights of the code (H1, C, k, k), of rel (H1, 2), of cell (H1, 2)."""
+        weight = self.imnet.linears[0].weight
+        side = 3 if self.feat_unfold else 1
+        of_code = weight[:, : self.code_channels].reshape(-1, self.channels, side, side)
+        of_rel = weight[:, self.code_channels : self.code_channels + 2]
+        return of_code, of_rel, weight[:, self.code_channels + 2 :] if self.cell_decode else None
+
+    def _first_map(self, feat: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """W_code * unfold(feat) + bias as (N, H1, h, w), channels last."""
+        of_code, _, _ = self._first_weights()
+        return F.conv2d(
+            feat.contiguous(memory_format=torch.channels_last),
+            of_code.contiguous(memory_format=torch.channels_last),
+            bias,
+            padding=1 if self.feat_unfold else 0,
+        )
+
+    # -- rendering --------------------------------------------------------------------------------
+
+    def prepare(
+        self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]
+    ) -> LIIFLatent:
+        """The first layer's map of a window with bias and cell folded in, once a window."""
+        bias = self.imnet.linears[0].bias
+        _, _, of_cell = self._first_weights()
+        if of_cell is not None:
+            bias = bias + of_cell @ of_cell.new_tensor(cell)
+        first = self._first_map(feat, bias).permute(0, 2, 3, 1)[0].contiguous()
+        return LIIFLatent(first, image[0] if self.skip else None)
+
+    @torch.no_grad()
+    def query(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
+        """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
+        if latent.first.device.type == "cpu":
+            planes = self._query_blocks(latent, rows, cols)
+        else:
+            planes = self._query_dense(latent, rows, cols)
+        if latent.image is not None:
+            planes += _bilinear(latent.image.to(planes.dtype), rows, cols, self.local_ensemble)
+        return planes.permute(1, 2, 0).contiguous()
+
+    def _query_blocks(
+        self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice
+    ) -> torch.Tensor:
+        """Planes (3, len(rows), len(cols)) by blocks that stay in a core's cache."""
+        kernel = _Kernel(self, latent.first.dtype)
+        planes = torch.zeros(3, len(rows), len(cols), dtype=kernel.out_dtype)
+        row_members = axis_members(rows, self.local_ensemble)
+        col_members = axis_members(cols, self.local_ensemble)
+        # strips of half a block of pairs, two output rows of which fill a block
+        strips = -(-2 * len(col_members) // kernel.block_rows)
+        bounds = np.linspace(0, len(cols), min(strips, len(cols)) + 1).astype(np.int64).tolist()
+        row_rel, row_weight = torch.from_numpy(row_members.rel), torch.from_numpy(row_members.weight)
+        for start, stop in zip(bounds, bounds[1:], strict=False):
+            kernel.take_columns(col_members.within(start, stop), stop - start)
+            for run in row_members.runs():
+                kernel.take_code(latent.first[int(row_members.code[run.start])])
+                top = int(row_members.index[run.start])
+                height = run.stop - run.start
+                for part in kernel.parts(height):
+                    pairs = slice(run.start + part.start, run.start + part.stop)
+                    colours = kernel.colours(row_rel[pairs])
+                    target = planes[:, top + part.start : top + part.stop, start:stop]
+                    target.addcmul_(colours, row_weight[pairs, None])
+        return planes.add_(kernel.last_bias[:, None, None])
+
+    def _query_dense(
+        self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice
+    ) -> torch.Tensor:
+        """Planes (3, len(rows), len(cols)) by blocks of whole output rows, for accelerators."""
+        first, device = latent.first, latent.first.device
+        out_dtype = torch.promote_types(first.dtype, torch.float32)
+        _, of_rel, _ = self._first_weights()
+        col_sides = [_on(device, *side) for side in sides(cols, self.local_ensemble)]
+        row_sides = [_on(device, *side) for side in sides(rows, self.local_ensemble)]
+        of_cols = [(rel[:, None] * of_rel[:, 1]).to(first.dtype) for _, rel, _ in col_sides]
+        planes = torch.zeros(3, len(rows), len(cols), dtype=out_dtype, device=device)
+        step = max(1, DEVICE_BLOCK_ROWS // len(cols))
+        for start in range(0, len(rows), step):
+            block = slice(start, min(len(rows), start + step))
+            for row_code, row_rel, row_weight in row_sides:
+                codes = first.index_select(0, row_code[block])
+                codes += (row_rel[block, None] * of_rel[:, 0]).to(first.dtype)[:, None]
+                for (col_code, _, col_weight), of_col in zip(col_sides, of_cols, strict=True):
+                    hidden = codes.index_select(1, col_code).add_(of_col)
+                    for layer in self.imnet.linears[1:]:
+                        hidden = layer(hidden.relu_())
+                    weight = row_weight[block, None] * col_weight
+                    planes[:, block] += hidden.permute(2, 0, 1).to(out_dtype) * weight
+        return planes
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        image: torch.Tensor,
+        feat: torch.Tensor,
+        members: TrainMembers,
+        cell: torch.Tensor,
+    ) -> torch.Tensor:
+        """Normalised colours (N, Q, 3) at scattered pixels, differentiable.
+
+        Args:
+            image: (N, 3, h, w), normalised.
+            feat: (N, C, h, w).
+            members: codes, relative coordinates and weights of the pixels.
+            cell: (N, 2) as (y, x), 2 / scale of each sample.
+        """
+        first = self._first_map(feat, self.imnet.linears[0].bias).permute(0, 2, 3, 1)
+        _, of_rel, of_cell = self._first_weights()
+        flat = first.reshape(-1, first.shape[-1])
+        hidden = F.embedding(members.code, flat) + members.rel.to(flat.dtype) @ of_rel.t()
+        if of_cell is not None:
+            hidden = hidden + (cell.to(flat.dtype) @ of_cell.t())[:, None, None]
+        for layer in self.imnet.linears[1:]:
+            hidden = layer(F.relu(hidden, inplace=True))
+        colours = hidden.float()
+        if self.skip:
+            pixels = image.permute(0, 2, 3, 1).reshape(-1, 3)
+            colours = colours + F.embedding(members.code, pixels)
+        return (colours * members.weight[..., None]).sum(2)
+
+
+def _on(device: torch.device, *arrays: np.ndarray[Any, Any]) -> list[torch.Tensor]:
+    return [torch.from_numpy(array).to(device) for array in arrays]
+
+
+def _bilinear(
+    image: torch.Tensor, rows: AxisSlice, cols: AxisSlice, local_ensemble: bool
+) -> torch.Tensor:
+    """The LR image (3, h, w) blended with the ensemble's weights: (3, len(rows), len(cols))."""
+    for axis in (cols, rows):
+        members = axis_members(axis, local_ensemble)
+        low, high = int(members.code[0]), int(members.code[-1]) + 1
+        weights = np.zeros((high - low, len(axis)), np.float32)
+        weights[members.code - low, members.index] = members.weight
+        # transposed twice: columns first, then rows, and (3, rows, cols) again
+        image = (image[..., low:high] @ torch.from_numpy(weights).to(image)).mT
+    return image
+
+
+class _Kernel:
+    """The hidden layers on blocks of (row, pair of a strip), and the buffers of one ``query``.
+
+    Buffers belong to one call, so that threads can query one model at once.
+    """
+
+    def __init__(self, decoder: LIIF, dtype: torch.dtype) -> None:
+        first, *layers = decoder.imnet.linears
+        self.dtype = dtype
+        self.out_dtype = torch.promote_types(dtype, torch.float32)
+        _, of_rel, _ = decoder._first_weights()
+        self.of_rel_y, self.of_rel_x = of_rel.to(self.out_dtype).unbind(1)
+        # transposed once: a GEMM that finds its second operand row by row packs it faster
+        self.hidden = [(layer.weight.t().contiguous(), layer.bias) for layer in layers[:-1]]
+        self.last = layers[-1].weight if layers else None
+        # the weights of a pixel add up to 1, so the last bias is added once
+        self.last_bias = (layers[-1].bias if layers else first.bias.new_zeros(3)).to(self.out_dtype)
+        self.block_rows = block_rows(decoder.imnet)
+        self.width = first.out_features
+        self.buffers: list[torch.Tensor] = []
+
+    def take_columns(self, members: AxisMembers, columns: int) -> None:
+        """Turn to a strip of ``columns`` output columns."""
+        self.pairs = len(members)
+        self.codes = torch.from_numpy(members.code)
+        self.blend = torch.from_numpy(members.blend(columns)).to(self.out_dtype)
+        rel = torch.from_numpy(members.rel).to(self.out_dtype)
+        self.of_col = (rel[:, None] * self.of_rel_x).to(self.dtype)
+        self.gathered = torch.empty_like(self.of_col)
+        self.rows = max(1, self.block_rows // self.pairs)
+        widths = [self.width, *(weight.shape[1] for weight, _ in self.hidden)]
+        size = self.rows * self.pairs
+        self.buffers = [
+            torch.empty(size * max(widths[slot::2], default=0), dtype=self.dtype) for slot in (0, 1)
+        ]
+
+    def take_code(self, codes: torch.Tensor) -> None:
+        """Turn to an LR row of the first layer's map (w, H1): its value at every pair."""
+        torch.index_select(codes, 0, self.codes, out=self.gathered)
+        self.gathered += self.of_col
+
+    def parts(self, height: int) -> list[slice]:
+        """``height`` rows cut into equal parts that fit the buffers."""
+        count = -(-height // self.rows)
+        bounds = [height * part // count for part in range(count + 1)]
+        return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+
+    def colours(self, row_rel: torch.Tensor) -> torch.Tensor:
+        """Planes (3, rows, columns) of output rows at ``row_rel``, without the last bias."""
+        count = len(row_rel)
+        size = count * self.pairs
+        of_row = (row_rel.to(self.out_dtype)[:, None] * self.of_rel_y).to(self.dtype)
+        current = self.buffers[0][: size * self.width].view(size, self.width)
+        torch.add(
+            self.gathered, of_row[:, None], out=current.view(count, self.pairs, self.width)
+        )
+        for number, (weight, bias) in enumerate(self.hidden, start=1):
+            following = self.buffers[number % 2][: size * len(bias)].view(size, len(bias))
+            torch.addmm(bias, current.relu_(), weight, out=following)
+            current = following
+        if self.last is None:
+            planes = current.t().to(self.out_dtype).reshape(-1, self.pairs)
+        else:
+            planes = torch.mm(self.last, current.relu_().t()).to(self.out_dtype)
+        return torch.mm(planes.view(-1, self.pairs), self.blend).view(3, count, -1)

@@ -1,0 +1,1 @@
+"""Encoders: normalised image -> feature map of the same size."""

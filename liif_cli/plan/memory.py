@@ -1,0 +1,127 @@
+"""What a render keeps in memory, in bytes, from shapes alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from liif_cli.errors import PlanError, UsageError
+from liif_cli.plan.spec import ModelCost
+
+MIB = 1 << 20
+GIB = 1 << 30
+RESERVE = 48 * MIB
+"""Allocator slack, thread stacks and codec scratch, beside what is counted."""
+STREAM_BYTES = 64 * MIB
+"""What an exporter that streams holds at once."""
+DEFAULT_CAP = 4 * GIB
+
+_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of "2GiB", "500MB", "1.5g" or a plain number.
+
+    Raises:
+        UsageError: the text is no amount of memory above 0.
+    """
+    match = _MEMORY.fullmatch(text.strip())
+    size = 0
+    if match:
+        unit = (match[2] or "").lower()
+        size = int(float(match[1]) * {**_UNITS, **_BINARY}[unit])
+    if size <= 0:
+        raise UsageError(
+            "--max-memory",
+            got=repr(text),
+            expected="an amount of memory above 0",
+            cure="for instance --max-memory 2GiB",
+        )
+    return size
+
+
+def format_bytes(size: float) -> str:
+    """A size for people: "1.4 GiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def default_allowed(free_bytes: int) -> int:
+    """Half of the free memory, 4 GiB at most."""
+    return min(free_bytes // 2, DEFAULT_CAP)
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """A task's output (height, width) and the largest LR window read for it."""
+
+    output: tuple[int, int]
+    window: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        output: tuple[int, int],
+        in_shape: tuple[int, int],
+        out_shape: tuple[int, int],
+        radius: tuple[int, int],
+    ) -> TaskShape:
+        """The window of a task of that output, halo included, cut to the image."""
+        sides = [
+            min(n_in, math.ceil(side * n_in / n_out) + 1 + 2 * reach)
+            for side, n_in, n_out, reach in zip(output, in_shape, out_shape, radius, strict=True)
+        ]
+        return cls(output, (sides[0], sides[1]))
+
+    def halo_share(self, cost: ModelCost, in_shape: tuple[int, int]) -> float:
+        """Share of a task's multiply-adds that encodes pixels which other tasks encode as well."""
+        read = self.window[0] * self.window[1]
+        own = math.prod(
+            min(n_in, max(1, side - 2 * reach)) if side < n_in else n_in
+            for side, n_in, reach in zip(self.window, in_shape, cost.radius, strict=True)
+        )
+        pixels = self.output[0] * self.output[1]
+        total = read * cost.encode_macs + pixels * cost.query_macs
+        return (read - own) * cost.encode_macs / total if total else 0.0
+
+    def peak_bytes(
+        self,
+        cost: ModelCost,
+        *,
+        tile: int,
+        buffer: tuple[int, int],
+        sample_bytes: int,
+        ensemble: bool,
+    ) -> int:
+        """Peak bytes of one task: window, encoding, latent, a tile's query, and its buffers.
+
+        ``buffer`` is (height, width) of what is collected before it is handed on, of
+        ``sample_bytes`` a pixel.
+        """
+        window = self.window[0] * self.window[1]
+        query = tile * tile * 3 * 4 * 4
+        collected = 2 * buffer[0] * buffer[1] * sample_bytes
+        averaged = 3 * 4 * self.output[0] * self.output[1] if ensemble else 0
+        return (
+            window * (2 * sample_bytes + 24 + cost.encode_bytes + cost.latent_bytes)
+            + query
+            + collected
+            + averaged
+        )
+
+
+def refuse(what: str, needed: int, allowed: int, parts: dict[str, int], cure: str) -> PlanError:
+    """The error of a plan that does not fit, with its arithmetic."""
+    sums = " + ".join(f"{name} {format_bytes(size)}" for name, size in parts.items())
+    return PlanError(
+        what,
+        got=f"{format_bytes(needed)} needed ({sums})",
+        expected=f"at most {format_bytes(allowed)}",
+        cure=cure,
+    )

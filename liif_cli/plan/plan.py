@@ -1,0 +1,149 @@
+"""The plan of one image: every decision of a render, before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.halo import read_window
+from liif_cli.geometry.window import Window
+
+RENDER_VERSION = 1
+"""Raised when the same plan gives other pixels than before."""
+
+
+@dataclass(frozen=True)
+class RenderTask:
+    """One read window and the output window rendered from it, a whole number of shards."""
+
+    number: int
+    output: Window
+    read: Window
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """Frozen, and JSON both ways. Shapes are (height, width), sides in output pixels.
+
+    Attributes:
+        input, output: paths.
+        input_format, output_format: names of the source and of the exporter.
+        input_digest, model_digest: what identifies the content.
+        in_shape, out_shape: (height, width).
+        channels: 1 or 3.
+        dtype: sample type of input and output.
+        model: name or path of the model.
+        device, precision: where and how the network runs.
+        cell: factor of the pixel size told to the network.
+        self_ensemble: average over 8 flips and turns.
+        radius: (rows, cols) LR pixels read around a task's own.
+        tile: side of a query.
+        task: (height, width) of a task's output.
+        chunk, shard: sides of the store's chunks and shards.
+        via_store: rendered into a tile store on disk; in memory otherwise.
+        workers: threads that render at once.
+        projected_mem, allowed_mem: bytes of the whole process.
+        projected_disk: bytes at most on the output's file system while it runs.
+    """
+
+    input: str
+    output: str
+    input_format: str
+    output_format: str
+    input_digest: str
+    model_digest: str
+    in_shape: tuple[int, int]
+    out_shape: tuple[int, int]
+    channels: int
+    dtype: str
+    model: str
+    device: str
+    precision: str
+    cell: float
+    self_ensemble: bool
+    radius: tuple[int, int]
+    tile: int
+    task: tuple[int, int]
+    chunk: int
+    shard: int
+    via_store: bool
+    workers: int
+    projected_mem: int
+    allowed_mem: int
+    projected_disk: int
+
+    @property
+    def rows(self) -> AxisMap:
+        return AxisMap(self.in_shape[0], self.out_shape[0])
+
+    @property
+    def cols(self) -> AxisMap:
+        return AxisMap(self.in_shape[1], self.out_shape[1])
+
+    @property
+    def pixels(self) -> int:
+        """Output pixels."""
+        return self.out_shape[0] * self.out_shape[1]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(rows, cols) output pixels an input pixel."""
+        return self.rows.scale, self.cols.scale
+
+    @property
+    def task_grid(self) -> TileGrid:
+        return TileGrid(*self.out_shape, *self.task)
+
+    def tasks(self) -> Iterator[RenderTask]:
+        """Every task, row by row."""
+        for number, window in enumerate(self.task_grid):
+            yield RenderTask(number, window, read_window(window, self.rows, self.cols, self.radius))
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the pixels and the file; two runs of equal identity give one result."""
+        return {
+            "version": RENDER_VERSION,
+            "input": self.input_digest,
+            "model": self.model_digest,
+            "out_shape": list(self.out_shape),
+            "format": self.output_format,
+            "precision": self.precision,
+            "cell": self.cell,
+            "self_ensemble": self.self_ensemble,
+        }
+
+    def store_identity(self) -> dict[str, Any]:
+        """What decides whether a half-rendered store can be gone on with: the grid as well."""
+        return {**self.identity(), "chunk": self.chunk, "shard": self.shard}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of ``identity``, hexadecimal."""
+        return fingerprint_of(self.identity())
+
+    @property
+    def store_fingerprint(self) -> str:
+        """SHA-256 of ``store_identity``, hexadecimal."""
+        return fingerprint_of(self.store_identity())
+
+    def to_json(self) -> str:
+        """The plan as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> RenderPlan:
+        """The inverse of ``to_json``."""
+        values = json.loads(text)
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
+
+
+def fingerprint_of(identity: dict[str, Any]) -> str:
+    """SHA-256 of a JSON object, hexadecimal, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

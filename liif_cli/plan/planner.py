@@ -1,0 +1,293 @@
+"""From what is asked and what there is to the plan of one image. Raises before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from liif_cli.errors import OutputError, PlanError, UsageError
+from liif_cli.plan.memory import RESERVE, STREAM_BYTES, TaskShape, refuse
+from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.spec import (
+    TILE_RANGE,
+    InputFacts,
+    Machine,
+    ModelCost,
+    OutputFacts,
+    RenderSpec,
+)
+
+SHARD = 2048
+"""Side of a store's shard: one object on disk, one unit of resuming."""
+CHUNK = 512
+TILE = 512
+MEMORY_TASK = 768
+"""Side of a task of an image that is rendered in memory, where no halo asks for more."""
+HALO_SHARE = 0.10
+"""Recompute that a larger task should bring a task below, where memory allows."""
+MEMORY_SHARE = 4
+"""An output above a quarter of the allowed memory goes through the store."""
+LARGEST_SIDE = 1 << 24
+DISK_SLACK = 64 << 20
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """One way to cut an image: sides in output pixels, bytes of the whole process."""
+
+    via_store: bool
+    task: tuple[int, int]
+    shard: int
+    chunk: int
+    tile: int
+    workers: int
+    memory: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.memory.values())
+
+
+def make_plan(
+    spec: RenderSpec,
+    source: InputFacts,
+    outputs: Sequence[OutputFacts],
+    cost: ModelCost,
+    machine: Machine,
+    *,
+    model_digest: str,
+    precision: str,
+) -> RenderPlan:
+    """Plan one image for the first of ``outputs`` that can hold it.
+
+    Raises:
+        UsageError: a tile side that is out of range.
+        PlanError: no format, memory or disk can do; the message carries the arithmetic.
+    """
+    if spec.tile is not None and not TILE_RANGE[0] <= spec.tile <= TILE_RANGE[1]:
+        raise UsageError(
+            "--tile", got=str(spec.tile), expected=f"{TILE_RANGE[0]} to {TILE_RANGE[1]} pixels"
+        )
+    if not cost.exact_tiling:
+        raise PlanError(
+            f"model {spec.model}",
+            got="pixels that depend on the tile they are rendered in",
+            expected="a decoder whose tiling is exact",
+        )
+    height, width, channels = source.shape
+    out_shape = spec.size.output_shape(height, width)
+    if max(out_shape) > LARGEST_SIDE:
+        raise PlanError(
+            f"output of {source.path}",
+            got=f"{out_shape[1]}x{out_shape[0]}",
+            expected=f"at most {LARGEST_SIDE} pixels a side",
+        )
+    problem: Exception | None = None
+    for output in outputs:
+        try:
+            _check_format(output, out_shape, source.dtype)
+            layout = _layout(spec, source, output, out_shape, cost, machine)
+            disk = _disk(layout, output, out_shape, source)
+        except (PlanError, OutputError) as error:
+            problem = problem or error
+            continue
+        return RenderPlan(
+            input=source.path,
+            output=output.path,
+            input_format=source.format,
+            output_format=output.format,
+            input_digest=source.digest,
+            model_digest=model_digest,
+            in_shape=(height, width),
+            out_shape=out_shape,
+            channels=channels,
+            dtype=source.dtype,
+            model=spec.model,
+            device=machine.device,
+            precision=precision,
+            cell=spec.cell,
+            self_ensemble=spec.self_ensemble,
+            radius=cost.radius,
+            tile=layout.tile,
+            task=layout.task,
+            chunk=layout.chunk,
+            shard=layout.shard,
+            via_store=layout.via_store,
+            workers=layout.workers,
+            projected_mem=layout.total,
+            allowed_mem=machine.allowed_bytes,
+            projected_disk=disk,
+        )
+    raise problem or PlanError(f"no output format for {source.path}")
+
+
+def _check_format(output: OutputFacts, out_shape: tuple[int, int], dtype: str) -> None:
+    if dtype not in output.dtypes:
+        raise OutputError(
+            f"{output.format} cannot hold {dtype} samples ({output.path})",
+            expected=", ".join(output.dtypes),
+            cure="use --format tiff or --format zarr",
+        )
+    if output.max_side is not None and max(out_shape) > output.max_side:
+        raise OutputError(
+            f"{output.format} cannot hold this size ({output.path})",
+            got=f"{out_shape[1]}x{out_shape[0]}",
+            expected=f"at most {output.max_side} pixels a side",
+            cure="use --format tiff or --format zarr",
+        )
+
+
+def _sides(spec: RenderSpec) -> Iterator[tuple[int, int, int]]:
+    """(shard, chunk, tile) to try, the best first; smaller ones need less memory."""
+    if spec.tile is not None:
+        tile = spec.tile
+        chunk = next(
+            tile // parts
+            for parts in range(1, tile + 1)
+            if tile % parts == 0 and tile // parts <= 2 * CHUNK
+        )
+        yield tile * max(1, SHARD // tile), chunk, tile
+        if tile < SHARD // 2:
+            yield tile, chunk, tile
+        return
+    for shard in (SHARD, SHARD // 2, SHARD // 4, SHARD // 8):
+        side = min(shard, CHUNK)
+        yield shard, side, min(TILE, side)
+
+
+def _layout(
+    spec: RenderSpec,
+    source: InputFacts,
+    output: OutputFacts,
+    out_shape: tuple[int, int],
+    cost: ModelCost,
+    machine: Machine,
+) -> _Layout:
+    """The cut with the least recompute that the memory allows."""
+    sample_bytes = source.shape[2] * np.dtype(source.dtype).itemsize
+    raw = math.prod(out_shape) * sample_bytes
+    fixed = {
+        "process and model": machine.base_bytes,
+        "reserve": RESERVE,
+        "decoded input": source.decoded_bytes,
+    }
+    smallest: _Layout | None = None
+
+    def fits(layout: _Layout) -> bool:
+        nonlocal smallest
+        if smallest is None or layout.total < smallest.total:
+            smallest = layout
+        return layout.total <= machine.allowed_bytes
+
+    if output.format != "zarr":
+        hold = raw + (STREAM_BYTES if output.streams else 2 * raw)
+        most = raw if not output.streams else machine.allowed_bytes // MEMORY_SHARE
+        if raw <= most:
+            tile = spec.tile or TILE
+            for workers in _fewer(machine.workers):
+                for side in _memory_sides(spec, out_shape, cost, source.shape[:2]):
+                    task = TaskShape.of(side, source.shape[:2], out_shape, cost.radius)
+                    peak = task.peak_bytes(
+                        cost,
+                        tile=tile,
+                        buffer=(tile, tile),
+                        sample_bytes=sample_bytes,
+                        ensemble=spec.self_ensemble,
+                    )
+                    memory = {**fixed, "output": hold, f"{workers} tasks": workers * peak}
+                    layout = _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
+                    if fits(layout):
+                        return layout
+    if output.streams:
+        for workers in _fewer(machine.workers):
+            for shard, chunk, tile in _sides(spec):
+                for count in _shard_counts(shard, out_shape, cost, source.shape[:2]):
+                    side = (shard * count, shard * count)
+                    task = TaskShape.of(side, source.shape[:2], out_shape, cost.radius)
+                    peak = task.peak_bytes(
+                        cost,
+                        tile=tile,
+                        buffer=(shard, shard),
+                        sample_bytes=sample_bytes,
+                        ensemble=spec.self_ensemble,
+                    )
+                    memory = {
+                        **fixed,
+                        "exporter": STREAM_BYTES,
+                        f"{workers} tasks": workers * peak,
+                    }
+                    layout = _Layout(True, side, shard, chunk, tile, workers, memory)
+                    if fits(layout):
+                        return layout
+    assert smallest is not None
+    raise refuse(
+        f"memory for {source.path} at {out_shape[1]}x{out_shape[0]}",
+        smallest.total,
+        machine.allowed_bytes,
+        smallest.memory,
+        "raise --max-memory"
+        + ("" if output.streams else f", or use a format that streams instead of {output.format}"),
+    )
+
+
+def _fewer(workers: int) -> Iterator[int]:
+    """All workers, then one: the second half of a machine is worth more than larger tasks."""
+    yield workers
+    if workers > 1:
+        yield 1
+
+
+def _shard_counts(
+    shard: int, out_shape: tuple[int, int], cost: ModelCost, in_shape: tuple[int, int]
+) -> Iterator[int]:
+    """Shards a side of a task: from the first count with little recompute down to one."""
+    most = math.ceil(max(out_shape) / shard)
+    enough = most
+    for count in range(1, most + 1):
+        side = (shard * count, shard * count)
+        if (
+            TaskShape.of(side, in_shape, out_shape, cost.radius).halo_share(cost, in_shape)
+            <= HALO_SHARE
+        ):
+            enough = count
+            break
+    yield from range(enough, 0, -1)
+
+
+def _memory_sides(
+    spec: RenderSpec, out_shape: tuple[int, int], cost: ModelCost, in_shape: tuple[int, int]
+) -> Iterator[tuple[int, int]]:
+    """(height, width) of tasks of equal size, from the first with little recompute down."""
+    choices = []
+    side = spec.tile or MEMORY_TASK
+    while True:
+        task = tuple(math.ceil(n / math.ceil(n / side)) for n in out_shape)
+        choices.append((task[0], task[1]))
+        shape = TaskShape.of(choices[-1], in_shape, out_shape, cost.radius)
+        if choices[-1] == out_shape or shape.halo_share(cost, in_shape) <= HALO_SHARE:
+            break
+        side *= 2
+    yield from reversed(choices)
+    if spec.tile is None:
+        yield from ((min(n, out_shape[0]), min(n, out_shape[1])) for n in (512, 256))
+
+
+def _disk(
+    layout: _Layout, output: OutputFacts, out_shape: tuple[int, int], source: InputFacts
+) -> int:
+    """Bytes at most on the output's disk: uncompressed, twice where a store is exported."""
+    raw = math.prod(out_shape) * source.shape[2] * np.dtype(source.dtype).itemsize
+    copies = 2 if layout.via_store and output.format != "zarr" else 1
+    needed = raw * copies + DISK_SLACK
+    if needed > output.disk_free:
+        raise refuse(
+            f"disk space for {output.path}",
+            needed,
+            output.disk_free,
+            {f"{copies} x pixels": raw * copies, "slack": DISK_SLACK},
+            "free disk space or give an OUTPUT on another disk",
+        )
+    return needed

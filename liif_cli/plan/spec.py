@@ -1,0 +1,106 @@
+"""What the user asked for, the same for every image of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from liif_cli.geometry.size import SizeRequest
+
+FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+TILE_RANGE = (64, 8192)
+
+
+@dataclass(frozen=True)
+class RenderSpec:
+    """Options of an upscaling.
+
+    Attributes:
+        size: wanted size or scale, and how it fits.
+        model: name of a shipped model or of an interpolation kernel, or a weights file's path.
+        format: one of ``FORMATS``.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: one of ``PRECISIONS``; auto is fp32 on the CPU, fp16 on an accelerator.
+        cell: factor of the pixel size told to the network; 1 is the paper's.
+        tile: side of a rendered tile in output pixels; None chooses.
+        max_memory: bytes of the whole process; None is half of the free memory, 4 GiB at most.
+        self_ensemble: average the results of the 8 flips and turns of the input.
+        overwrite: replace outputs that were made by something else.
+    """
+
+    size: SizeRequest
+    model: str
+    format: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    cell: float = 1.0
+    tile: int | None = None
+    max_memory: int | None = None
+    self_ensemble: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What a model takes at the scale of one image. Bytes are those of the run's precision.
+
+    Attributes:
+        radius: (rows, cols) LR pixels that an output pixel depends on, either side.
+        encode_bytes: peak bytes of encoding, an LR pixel.
+        latent_bytes: bytes of the latent and of making it, an LR pixel.
+        encode_macs: multiply-adds of encoding, an LR pixel.
+        query_macs: multiply-adds an output pixel.
+        exact_tiling: False when a pixel depends on the tile it is rendered in.
+    """
+
+    radius: tuple[int, int]
+    encode_bytes: int
+    latent_bytes: int
+    encode_macs: int
+    query_macs: int
+    exact_tiling: bool = True
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to work with.
+
+    Attributes:
+        workers: threads that render at once.
+        base_bytes: memory of the process with the model loaded, before any image.
+        allowed_bytes: memory that the process may take.
+        device: where the network runs, "cpu" or "cuda:N".
+    """
+
+    workers: int
+    base_bytes: int
+    allowed_bytes: int
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What a plan needs to know of an input image.
+
+    ``shape`` is (height, width, channels); ``decoded_bytes`` stay in memory while it is read.
+    ``digest`` identifies the content.
+    """
+
+    path: str
+    format: str
+    shape: tuple[int, int, int]
+    dtype: str
+    digest: str
+    decoded_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """Where the output goes. ``disk_free`` is the free bytes of its file system."""
+
+    path: str
+    format: str
+    disk_free: int
+    max_side: int | None = None
+    dtypes: tuple[str, ...] = field(default=("uint8", "uint16", "float32"))
+    streams: bool = True

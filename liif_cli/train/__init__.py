@@ -1,0 +1,1 @@
+"""Training: presets, batches made by tensor work, the loop and its checkpoints."""

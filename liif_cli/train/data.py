@@ -1,0 +1,192 @@
+"""Training batches as tensor work: no Python a sample, on any device.
+
+Per sample a scale, a crop of round(crop * scale) HR pixels, its antialiased bicubic reduction to
+crop x crop, flips and a transpose, and HR pixels drawn without replacement (LIIF, arXiv 2012.09161,
+section 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from liif_cli.errors import TrainError
+from liif_cli.geometry.axis import left_code, nearest_code, relative
+from liif_cli.geometry.resample import resample_weights
+from liif_cli.models.decoders.liif import TrainMembers
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One iteration's input and target.
+
+    ``image`` (N, 3, crop, crop) normalised to [-1, 1]; ``members`` of the N x Q drawn pixels;
+    ``cell`` (N, 2), 2 / scale; ``target`` (N, Q, 3) normalised.
+    """
+
+    image: torch.Tensor
+    members: TrainMembers
+    cell: torch.Tensor
+    target: torch.Tensor
+
+
+class CropSampler:
+    """Draws batches from photos that live on the device as uint8.
+
+    Args:
+        photos: arrays (h, w, 3) uint8, each side at least crop * scale_max pixels.
+        crop: side of the LR crop in pixels.
+        samples: HR pixels drawn a crop; at most crop * crop, the pixels there are at scale 1.
+        scale_min: smallest scale, >= 1.
+        scale_max: largest scale.
+        local_ensemble: four members a pixel, or only the nearest code.
+        generator: source of every random number, on ``device``.
+        device: where the photos live and batches are made.
+
+    Raises:
+        TrainError: no photo, a photo that is too small, or too many samples.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[npt.NDArray[np.uint8]],
+        *,
+        crop: int,
+        samples: int,
+        scale_min: float,
+        scale_max: float,
+        local_ensemble: bool,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.crop, self.samples = crop, samples
+        self.scale_min, self.scale_max = scale_min, scale_max
+        self.local_ensemble = local_ensemble
+        self.generator, self.device = generator, device
+        largest = _round(crop * scale_max)
+        if not photos:
+            raise TrainError("training data", got="no photo", expected="1 or more")
+        smallest = min(min(photo.shape[:2]) for photo in photos)
+        if smallest < largest:
+            raise TrainError(
+                "training data",
+                got=f"a photo with a side of {smallest} px",
+                expected=f"{largest} px or more for crops of {crop} px at scale {scale_max:g}",
+                cure="leave it out, or lower crop or scale_max",
+            )
+        if not 1 <= samples <= crop * crop or not 1 <= scale_min <= scale_max:
+            raise TrainError(
+                "recipe",
+                got=f"samples {samples}, crop {crop}, scales {scale_min:g} to {scale_max:g}",
+                expected="samples of at most crop * crop, 1 <= scale_min <= scale_max",
+            )
+        sizes = np.array([photo.shape[:2] for photo in photos], dtype=np.int64)
+        self.pixels = torch.from_numpy(np.concatenate([p.reshape(-1, 3) for p in photos])).to(
+            device
+        )
+        self.heights, self.widths = torch.from_numpy(sizes).to(device).unbind(1)
+        starts = np.concatenate([[0], np.cumsum(sizes.prod(1))[:-1]])
+        self.starts = torch.from_numpy(starts).to(device)
+        self.smallest_side = _round(crop * scale_min)
+        table = np.zeros((largest - self.smallest_side + 1, crop, largest), np.float32)
+        for row, side in enumerate(range(self.smallest_side, largest + 1)):
+            table[row, :, :side] = resample_weights(side, crop)
+        self.reduce = torch.from_numpy(table).to(device)
+
+    def draw(self, count: int) -> Batch:
+        """A batch of ``count`` crops."""
+        scale = self._uniform(count) * (self.scale_max - self.scale_min) + self.scale_min
+        side = torch.floor(self.crop * scale + 0.5).long()
+        photo = self._integers(torch.full((count,), len(self.starts), device=self.device))
+        hr = self._crops(photo, side)
+        weights = self.reduce[side - self.smallest_side][:, :, : hr.shape[1]]
+        planes = hr.permute(0, 3, 1, 2).float()
+        # columns first and 8 bit after each pass, as Pillow does
+        narrow = _to_8bit(planes @ weights.transpose(1, 2)[:, None])
+        lr = _to_8bit(weights[:, None] @ narrow)
+        row, col = self._pixels(side, hr.shape[1])
+        sample = torch.arange(count, device=self.device)[:, None]
+        return Batch(
+            image=_normalise(lr).contiguous(memory_format=torch.channels_last),
+            members=self._members(row, col, side),
+            cell=(2 * self.crop / side.float())[:, None].expand(-1, 2),
+            target=_normalise(hr[sample, row, col].float()),
+        )
+
+    def _uniform(self, *shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=self.generator, device=self.device)
+
+    def _integers(self, bound: torch.Tensor) -> torch.Tensor:
+        """One whole number in [0, bound) each."""
+        drawn = (self._uniform(*bound.shape).double() * bound).long()
+        return torch.minimum(drawn, bound - 1)
+
+    def _crops(self, photo: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+        """(N, P, P, 3) uint8, P the largest side; what lies beyond a sample's side is not used."""
+        count, widest = len(photo), int(side.max())
+        top = self._integers(self.heights[photo] - side + 1)
+        left = self._integers(self.widths[photo] - side + 1)
+        flip_rows, flip_cols, transpose = (self._uniform(3, count) < 0.5).unbind(0)
+        step = torch.arange(widest, device=self.device).minimum(side[:, None] - 1)
+        row = torch.where(flip_rows[:, None], side[:, None] - 1 - step, step) + top[:, None]
+        col = torch.where(flip_cols[:, None], side[:, None] - 1 - step, step) + left[:, None]
+        along = row * self.widths[photo][:, None] + self.starts[photo][:, None]
+        index = torch.where(
+            transpose[:, None, None],
+            along[:, None, :] + col[:, :, None],
+            along[:, :, None] + col[:, None, :],
+        )
+        return self.pixels[index]
+
+    def _pixels(self, side: torch.Tensor, widest: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows and columns (N, Q) of HR pixels, distinct within a crop."""
+        inside = torch.arange(widest, device=self.device) < side[:, None]
+        key = self._uniform(len(side), widest, widest)
+        key = key.masked_fill_(~(inside[:, :, None] & inside[:, None, :]), 2)
+        chosen = key.flatten(1).topk(self.samples, largest=False, sorted=False).indices
+        return chosen // widest, chosen % widest
+
+    def _members(self, row: torch.Tensor, col: torch.Tensor, side: torch.Tensor) -> TrainMembers:
+        n_in, n_out = self.crop, side[:, None]
+
+        def axis(index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            """Codes, rel and weights (N, Q, 2 or 1) along one axis."""
+            if not self.local_ensemble:
+                code = nearest_code(index, n_in, n_out)[..., None]
+                return (
+                    code,
+                    relative(index[..., None], code, n_in, n_out[..., None]),
+                    code * 0 + 1.0,
+                )
+            left = left_code(index, n_in, n_out)
+            code = torch.stack([left, left + 1], -1).clamp_(0, n_in - 1)
+            rel = relative(index[..., None], code, n_in, n_out[..., None])
+            right = rel[..., 0].abs() / 2 * (code[..., 0] != code[..., 1])
+            return code, rel, torch.stack([1 - right, right], -1)
+
+        row_code, row_rel, row_weight = axis(row)
+        col_code, col_rel, col_weight = axis(col)
+        sample = torch.arange(len(side), device=self.device)[:, None, None, None]
+        code = (sample * n_in + row_code[..., :, None]) * n_in + col_code[..., None, :]
+        rel = torch.stack(
+            torch.broadcast_tensors(row_rel[..., :, None], col_rel[..., None, :]), dim=-1
+        )
+        weight = row_weight[..., :, None] * col_weight[..., None, :]
+        return TrainMembers(code.flatten(2), rel.flatten(2, 3), weight.flatten(2))
+
+
+def _round(value: float) -> int:
+    return int(value + 0.5)
+
+
+def _to_8bit(values: torch.Tensor) -> torch.Tensor:
+    return values.add(0.5).floor_().clamp_(0, 255)
+
+
+def _normalise(values: torch.Tensor) -> torch.Tensor:
+    """[0, 255] -> [-1, 1]."""
+    return values.mul(2 / 255).sub_(1)

@@ -1,0 +1,49 @@
+"""Numbers as people read them. Shapes come in as (height, width) and go out as WxH."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def sides(shape: tuple[int, int]) -> str:
+    """(3000, 4000) -> "4000x3000"."""
+    return f"{shape[1]}x{shape[0]}"
+
+
+def size_of(count: int) -> str:
+    """Bytes with a binary unit: 1536 -> "1.5 KiB"."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1024
+    return f"{value:.4g} TiB"
+
+
+def duration(seconds: float) -> str:
+    """Time as "0.42 s", "12 s", "3:07 min" or "2:05:09 h"."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h"
+
+
+def rate(pixels: int, seconds: float) -> str:
+    """Speed as "1.23 Mpx/s"; "- Mpx/s" before any time has passed."""
+    return f"{pixels / seconds / 1e6:.3g} Mpx/s" if seconds > 0 else "- Mpx/s"
+
+
+def megapixels(pixels: int) -> str:
+    """1_234_000 -> "1.23 Mpx"; the digits before the point are never rounded away."""
+    value = pixels / 1e6
+    return f"{value:,.0f} Mpx" if value >= 100 else f"{value:.3g} Mpx"
+
+
+def named(path: Path, error: str) -> str:
+    """An error of ``path`` that says which file it is about."""
+    return error if str(path) in error else f"{path}: {error}"

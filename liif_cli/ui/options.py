@@ -1,0 +1,260 @@
+"""Options that commands share, and what their texts mean. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from liif_cli.errors import UsageError
+from liif_cli.geometry.size import Fit, SizeRequest
+from liif_cli.plan.spec import FORMATS, PRECISIONS, TILE_RANGE
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "B": 1}
+_UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
+_UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
+_DEVICE = re.compile(r"auto|cpu|cuda(?::\d+)?")
+
+
+class _TextType(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.2
+    """A type whose name is shown in the help as it is written here."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return self.name
+
+
+class SizeType(_TextType):
+    """WxH, Wx or xH as a SizeRequest."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> SizeRequest:
+        return value if isinstance(value, SizeRequest) else SizeRequest.from_size(value)
+
+
+class ScaleType(_TextType):
+    """S or SxS as a SizeRequest."""
+
+    name = "S|SxS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> SizeRequest:
+        return value if isinstance(value, SizeRequest) else SizeRequest.from_scale(value)
+
+
+class MemoryType(_TextType):
+    """2GiB, 1.5GB, 500MB or plain bytes as a number of bytes."""
+
+    name = "BYTES"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        if isinstance(value, int):
+            return value
+        match = _MEMORY.fullmatch(str(value).strip().upper())
+        count = int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 0
+        if count < 1:
+            raise UsageError(
+                param.opts[0] if param is not None else "memory",
+                got=repr(value),
+                expected="bytes above 0, with or without B, KB, MB, GB, KiB, MiB, GiB",
+                cure="for instance --max-memory 2GiB",
+            )
+        return count
+
+
+class DeviceType(_TextType):
+    """auto, cpu, cuda or cuda:N; whether it is there is found out later."""
+
+    name = "auto|cpu|cuda[:N]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        text = str(value).strip().lower()
+        if not _DEVICE.fullmatch(text):
+            raise UsageError(
+                "--device", got=repr(value), expected="auto, cpu, cuda or cuda:N (N from 0)"
+            )
+        return text
+
+
+class AssignmentType(_TextType):
+    """name=value as a pair of texts."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = str(value).partition("=")
+        if not (name.strip() and sign and text.strip()):
+            raise UsageError(
+                "--set", got=repr(value), expected="name=value", cure="for instance --set lr=1e-3"
+            )
+        return name.strip(), text.strip()
+
+
+def size_request(
+    size: SizeRequest | None, scale: SizeRequest | None, fit: Fit | None
+) -> SizeRequest:
+    """The one wanted size out of ``--size``, ``--scale`` and ``--fit``.
+
+    Raises:
+        UsageError: both or neither of size and scale, or a fit without a size.
+    """
+    if (size is None) == (scale is None):
+        raise UsageError(
+            "wanted size",
+            got="both --size and --scale" if size else "neither --size nor --scale",
+            expected="one of the two",
+            cure="for instance --scale 4, or --size 4000x3000",
+        )
+    if scale is not None:
+        if fit is not None:
+            raise UsageError("--fit", got="--scale", expected="--size", cure="leave --fit out")
+        return scale
+    assert size is not None
+    return dataclasses.replace(size, fit=fit or "exact")
+
+
+def _note_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    # the command line reads this when it turns an unexpected error into a message
+    if isinstance(ctx.obj, dict):
+        ctx.obj["verbose"] = value
+    return value
+
+
+def verbose_option(command: F) -> F:
+    """``-v``, which also makes errors show where they came from."""
+    return click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_note_verbose,
+        is_eager=True,
+        help="Say more; errors show where in the code they came from.",
+    )(command)
+
+
+def quiet_option(command: F) -> F:
+    """``-q``."""
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="Print errors only, no progress and no summary."
+    )(command)
+
+
+def device_option(command: F) -> F:
+    """``--device``."""
+    return click.option(
+        "--device",
+        type=DeviceType(),
+        default="auto",
+        show_default=True,
+        help="Where the network runs; auto takes an accelerator where there is one.",
+    )(command)
+
+
+def overwrite_option(command: F) -> F:
+    """``--overwrite``."""
+    return click.option("--overwrite", is_flag=True, help="Replace files that are there already.")(
+        command
+    )
+
+
+def size_options(command: F) -> F:
+    """``--size``, ``--scale``, ``--fit``."""
+    return _apply(
+        command,
+        click.option(
+            "--size",
+            type=SizeType(),
+            help="Output size in pixels. A side left blank (4000x, x3000) follows the aspect.",
+        ),
+        click.option(
+            "--scale",
+            type=ScaleType(),
+            help="Output pixels an input pixel, fractions allowed (3.7), or width and height "
+            "apart (2x3).",
+        ),
+        click.option(
+            "--fit",
+            type=click.Choice(["exact", "inside", "cover"]),
+            help="With --size WxH: exactly that size (default), or the aspect kept and the image "
+            "inside the size, or covering it.",
+        ),
+    )
+
+
+def render_options(command: F) -> F:
+    """What shapes the pixels and what they cost."""
+    return _apply(
+        command,
+        click.option(
+            "--format",
+            type=click.Choice(FORMATS),
+            default="auto",
+            show_default=True,
+            help="Output format. auto: OUTPUT's suffix when it is a file, else the input's format "
+            "where it can hold the size, else tiled TIFF.",
+        ),
+        click.option(
+            "--model",
+            metavar="NAME|PATH",
+            help="A name from 'liif models' or a weights file. bicubic and nearest need no "
+            "weights. [default: the one marked in 'liif models']",
+        ),
+        device_option,
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default="auto",
+            show_default=True,
+            help="Number format of the network: auto is fp32 on the CPU, fp16 on an accelerator.",
+        ),
+        click.option(
+            "--cell",
+            type=click.FloatRange(min=0, min_open=True),
+            default=1.0,
+            show_default=True,
+            metavar="FACTOR",
+            help="Factor of the pixel size told to the network; 1 is the true size.",
+        ),
+        click.option(
+            "--tile",
+            type=click.IntRange(*TILE_RANGE),
+            metavar="N",
+            help="Side of a rendered tile in output pixels. [default: chosen by memory]",
+        ),
+        click.option(
+            "--max-memory",
+            type=MemoryType(),
+            help="Memory of the whole process, as 2GiB. [default: half of the free memory, "
+            "4 GiB at most]",
+        ),
+        click.option(
+            "--self-ensemble",
+            is_flag=True,
+            help="Average over 8 flips and turns of the input: slightly better, 8 times slower.",
+        ),
+    )
+
+
+def report_option(command: F) -> F:
+    """``--report``."""
+    return click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write what became of every image to FILE as JSON, for scripts.",
+    )(command)
+
+
+def _apply(command: F, *options: Callable[[Any], Any]) -> F:
+    """Options in the order in which the help lists them."""
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,332 @@
+"""What the user sees while a batch runs: bars on a terminal, plain lines elsewhere, errors only.
+
+All of it goes to stderr. Events may come from several threads, and several images may be in flight.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from liif_cli.engine.events import (
+    BatchStarted,
+    Event,
+    ExportStarted,
+    ImageDone,
+    ImageFailed,
+    ImageSkipped,
+    PlanMade,
+    TaskDone,
+    Warned,
+)
+from liif_cli.plan.plan import RenderPlan
+from liif_cli.ui.format import duration, megapixels, named, rate, sides, size_of
+
+LINE_SECONDS = 10.0
+"""A plain line an image at least this often."""
+LINE_SHARE = 0.1
+"""A plain line an image for this share of its pixels, when LINE_PAUSE has passed."""
+LINE_PAUSE = 2.0
+
+Clock = Callable[[], float]
+
+
+class Tracker:
+    """How far one image is. ``start`` pixels were there before this run began."""
+
+    def __init__(self, plan: RenderPlan, start: int, clock: Clock) -> None:
+        self.plan, self.start, self.clock = plan, start, clock
+        self.pixels, self.began = start, clock()
+        self.exporting = False
+        self.line_time, self.line_share = self.began, self.share
+
+    @property
+    def share(self) -> float:
+        """Part of the output that is rendered, 0 to 1."""
+        return self.pixels / self.plan.pixels
+
+    @property
+    def speed(self) -> str:
+        """Pixels of this run over its time."""
+        return rate(self.pixels - self.start, self.clock() - self.began)
+
+    @property
+    def left(self) -> str:
+        """Time left at this run's speed; empty before anything is known."""
+        fresh = self.pixels - self.start
+        if fresh <= 0 or self.pixels >= self.plan.pixels:
+            return ""
+        seconds = (self.clock() - self.began) * (self.plan.pixels - self.pixels) / fresh
+        return f"{duration(seconds)} left"
+
+    def due(self) -> bool:
+        """Whether another plain line is due; asking so when it is, counts as having written it."""
+        waited = self.clock() - self.line_time
+        grown = self.share - self.line_share
+        if waited < LINE_SECONDS and not (waited >= LINE_PAUSE and grown >= LINE_SHARE):
+            return False
+        self.line_time, self.line_share = self.clock(), self.share
+        return True
+
+
+class BatchProgress(Protocol):
+    """Takes the engine's events between entering and leaving."""
+
+    def __call__(self, event: Event) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class PlainProgress:
+    """One line at a time, for logs and pipes.
+
+    Args:
+        stream: where lines go.
+        quiet: errors only.
+        verbose: plans in detail.
+        clock: seconds, rising.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.stream, self.quiet, self.verbose, self.clock = stream, quiet, verbose, clock
+        self.images = self.begun = 0
+        self.running: dict[str, Tracker] = {}
+        self.lock = threading.Lock()
+        self.gone = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.running.clear()
+
+    def __call__(self, event: Event) -> None:
+        with self.lock:
+            for line in self._lines(event):
+                self._write(line)
+
+    def _lines(self, event: Event) -> list[str]:
+        if isinstance(event, ImageFailed):
+            self.begun += str(event.input) not in self.running
+            self.running.pop(str(event.input), None)
+            return [f"error: {named(event.input, event.error)}"]
+        if self.quiet:
+            return []
+        if isinstance(event, BatchStarted):
+            self.images = event.images
+        elif isinstance(event, Warned):
+            return [f"warning: {event.message}"]
+        elif isinstance(event, PlanMade):
+            self.begun += 1
+            self.running[event.plan.input] = Tracker(event.plan, event.done_pixels, self.clock)
+            return self._plan_lines(event)
+        elif isinstance(event, TaskDone):
+            tracker = self.running.get(str(event.input))
+            if tracker is not None:
+                tracker.pixels += event.pixels
+                if tracker.due():
+                    return [f"{event.input}: {_state(tracker)}"]
+        elif isinstance(event, ExportStarted):
+            return [f"{event.input}: rendered, writing the file"] if self.verbose else []
+        elif isinstance(event, ImageDone):
+            self.running.pop(str(event.input), None)
+            speed = rate(event.pixels, event.seconds)
+            return [f"{event.input}: done in {duration(event.seconds)}, {speed}: {event.output}"]
+        elif isinstance(event, ImageSkipped):
+            self.begun += str(event.input) not in self.running
+            self.running.pop(str(event.input), None)
+            return [f"{event.input}: skipped, finished before: {event.output}"]
+        return []
+
+    def _plan_lines(self, event: PlanMade) -> list[str]:
+        plan = event.plan
+        line = f"[{self.begun}/{self.images}] {plan.input}: {_sizes(plan)}"
+        if event.done_pixels:
+            line += f", going on at {event.done_pixels / plan.pixels:.0%}"
+        return [line, f"  {plan_details(plan)}"] if self.verbose else [line]
+
+    def _write(self, line: str) -> None:
+        if self.gone:
+            return
+        try:
+            print(line, file=self.stream, flush=True)
+        except OSError:
+            # nobody reads stderr any more (a closed terminal, a pipe's end): the work goes on
+            self.gone = True
+
+
+class _StateColumn(ProgressColumn):
+    """Speed and time left, asked for at each refresh."""
+
+    def render(self, task: Task) -> Text:
+        state = task.fields["state"]
+        return Text(state(), style="cyan")
+
+
+class BarProgress:
+    """One bar for the batch, one for each image in flight."""
+
+    def __init__(
+        self, console: Console, *, verbose: bool = False, clock: Clock = time.monotonic
+    ) -> None:
+        self.verbose, self.clock = verbose, clock
+        self.lock = threading.Lock()
+        self.running: dict[str, tuple[TaskID, Tracker]] = {}
+        self.images = self.finished = self.pixels = 0
+        self.began = clock()
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=True),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _StateColumn(),
+            console=console,
+            # a cleared bar leaves only the lines above it and the summary
+            transient=True,
+            expand=True,
+        )
+        self.batch = self.progress.add_task("images", total=None, state=self._batch_state)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        with self.lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, BatchStarted):
+            self.images, self.began = event.images, self.clock()
+            self.progress.update(self.batch, total=event.images)
+        elif isinstance(event, Warned):
+            self._print(f"[yellow]warning:[/] {escape(event.message)}")
+        elif isinstance(event, PlanMade):
+            self._begin(event)
+        elif isinstance(event, TaskDone):
+            self._advance(event)
+        elif isinstance(event, ExportStarted):
+            entry = self.running.get(str(event.input))
+            if entry is not None:
+                entry[1].exporting = True
+        elif isinstance(event, ImageDone):
+            self._end(event.input)
+            if self.verbose:
+                speed = rate(event.pixels, event.seconds)
+                self._print(escape(f"{event.output}: done in {duration(event.seconds)}, {speed}"))
+        elif isinstance(event, ImageSkipped):
+            self._end(event.input)
+            if self.verbose:
+                self._print(escape(f"{event.output}: skipped, finished before"))
+        elif isinstance(event, ImageFailed):
+            self._end(event.input)
+            self._print(f"[bold red]error:[/] {escape(named(event.input, event.error))}")
+
+    def _begin(self, event: PlanMade) -> None:
+        plan = event.plan
+        tracker = Tracker(plan, event.done_pixels, self.clock)
+        name = escape(f"{Path(plan.input).name} {sides(plan.out_shape)}")
+        task = self.progress.add_task(
+            name,
+            total=plan.pixels,
+            completed=event.done_pixels,
+            state=lambda: _state(tracker, percent=False),
+        )
+        self.running[plan.input] = task, tracker
+        if self.verbose:
+            self._print(escape(f"{plan.input}: {_sizes(plan)}\n  {plan_details(plan)}"))
+
+    def _advance(self, event: TaskDone) -> None:
+        entry = self.running.get(str(event.input))
+        if entry is not None:
+            task, tracker = entry
+            tracker.pixels += event.pixels
+            self.pixels += event.pixels
+            self.progress.update(task, completed=tracker.pixels)
+
+    def _end(self, path: Path) -> None:
+        entry = self.running.pop(str(path), None)
+        if entry is not None:
+            self.progress.remove_task(entry[0])
+        self.finished += 1
+        self.progress.update(self.batch, completed=self.finished)
+
+    def _batch_state(self) -> str:
+        spent = self.clock() - self.began
+        parts = [f"{self.finished}/{self.images}"]
+        if self.pixels:
+            parts.append(rate(self.pixels, spent))
+        if 0 < self.finished < self.images:
+            left = spent * (self.images - self.finished) / self.finished
+            parts.append(f"{duration(left)} left")
+        return ", ".join(parts)
+
+    def _print(self, markup: str) -> None:
+        self.progress.console.print(markup, highlight=False, soft_wrap=True)
+
+
+def batch_progress(*, quiet: bool, verbose: bool) -> BatchProgress:
+    """The right one for this stderr and these options."""
+    console = Console(stderr=True)
+    if console.is_terminal and not quiet:
+        return BarProgress(console, verbose=verbose)
+    return PlainProgress(sys.stderr, quiet=quiet, verbose=verbose)
+
+
+def plan_details(plan: RenderPlan) -> str:
+    """What a plan decided and what it costs, on one line."""
+    where = "by way of a tile store" if plan.via_store else "in memory"
+    return (
+        f"{plan.model} on {plan.device} in {plan.precision}, {len(plan.task_grid)} tasks of "
+        f"{sides(plan.task)} in tiles of {plan.tile}, {plan.workers} workers, {where}; memory "
+        f"{size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}, disk "
+        f"{size_of(plan.projected_disk)} at most"
+    )
+
+
+def _sizes(plan: RenderPlan) -> str:
+    shapes = f"{sides(plan.in_shape)} -> {sides(plan.out_shape)}"
+    return f"{shapes}, {megapixels(plan.pixels)}, {plan.output_format}"
+
+
+def _state(tracker: Tracker, percent: bool = True) -> str:
+    if tracker.exporting:
+        return "writing the file"
+    parts = [f"{tracker.share:.0%}"] if percent else []
+    return ", ".join(part for part in (*parts, tracker.speed, tracker.left) if part)

@@ -1,0 +1,135 @@
+"""Sizes and scales as the user writes them, to exact output shapes."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liif_cli.errors import UsageError
+from liif_cli.geometry.size import SizeRequest, aspect_change
+
+sides = st.integers(1, 30_000)
+
+
+@given(sides, sides, sides, sides)
+def test_exact_is_what_was_asked(width: int, height: int, in_height: int, in_width: int) -> None:
+    request = SizeRequest.from_size(f"{width}x{height}")
+    assert (request.width, request.height, request.scale) == (width, height, None)
+    assert request.output_shape(in_height, in_width) == (height, width)
+
+
+@given(sides, sides, sides)
+def test_one_side_follows_the_aspect(side: int, in_height: int, in_width: int) -> None:
+    height, width = SizeRequest.from_size(f"{side}x").output_shape(in_height, in_width)
+    assert width == side
+    assert height == max(1, int(Fraction(side * in_height, in_width) + Fraction(1, 2)))
+    height, width = SizeRequest.from_size(f"x{side}").output_shape(in_height, in_width)
+    assert height == side
+    assert width == max(1, int(Fraction(side * in_width, in_height) + Fraction(1, 2)))
+
+
+@given(sides, sides, sides, sides)
+def test_inside_and_cover_touch_one_side(
+    width: int, height: int, in_height: int, in_width: int
+) -> None:
+    text = f"{width}x{height}"
+    inside = SizeRequest.from_size(text, fit="inside").output_shape(in_height, in_width)
+    cover = SizeRequest.from_size(text, fit="cover").output_shape(in_height, in_width)
+    assert inside[0] <= height
+    assert inside[1] <= width
+    assert cover[0] >= height
+    assert cover[1] >= width
+    for shape in (inside, cover):
+        assert shape[0] == height or shape[1] == width
+        # the other side is that of the same factor, to within half a pixel, and at least 1
+        exact = [Fraction(shape[1] * in_height, in_width), Fraction(shape[0] * in_width, in_height)]
+        off = [abs(shape[0] - max(1, exact[0])), abs(shape[1] - max(1, exact[1]))]
+        assert min(off) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        ("4", (4, 4)),
+        ("x4", (4, 4)),
+        ("X4", (4, 4)),
+        ("3.7", (Fraction(37, 10), Fraction(37, 10))),
+        ("2x3", (2, 3)),
+        ("2X3.5", (2, Fraction(7, 2))),
+        (".5", (Fraction(1, 2), Fraction(1, 2))),
+        ("5.", (5, 5)),
+        (" 2 ", (2, 2)),
+        ("0.1", (Fraction(1, 10), Fraction(1, 10))),
+    ],
+)
+def test_scales_are_exact_fractions_width_first(text: str, scale: tuple[Fraction, ...]) -> None:
+    assert SizeRequest.from_scale(text).scale == scale
+
+
+@given(st.decimals("0.01", "40", places=2), sides, sides)
+def test_scale_rounds_half_up(scale: object, height: int, width: int) -> None:
+    shape = SizeRequest.from_scale(str(scale)).output_shape(height, width)
+    for side, length in zip(shape, (height, width), strict=True):
+        exact = length * Fraction(str(scale))
+        assert side >= 1
+        assert (
+            side == 1
+            or -Fraction(1, 2) < exact - side < Fraction(1, 2)
+            or (exact - side == -Fraction(1, 2))
+        )
+
+
+def test_scale_of_two_numbers_is_width_then_height() -> None:
+    assert SizeRequest.from_scale("2x3").output_shape(10, 100) == (30, 200)
+
+
+def test_a_float_would_have_rounded_wrongly() -> None:
+    # 1.15 * 10 is 11.5 exactly, and 11.499999999999998 where 1.15 is a float
+    assert SizeRequest.from_scale("1.15").output_shape(10, 10) == (12, 12)
+
+
+def test_no_side_becomes_zero() -> None:
+    assert SizeRequest.from_scale("0.001").output_shape(10, 10) == (1, 1)
+    assert SizeRequest.from_size("1x").output_shape(1, 1000) == (1, 1)
+
+
+BAD_SIZES = ["", "x", "100", "0x10", "10x0", "0x", "-5x5", "5x-5", "1.5x2", "axb", "10x10x10"]
+BAD_SIZES += ["10 x 10", "1e3x1e3", "٣x٤", "9999999999x1", "1" * 5000 + "x1"]
+
+
+@pytest.mark.parametrize("text", BAD_SIZES)
+def test_what_is_no_size_is_refused_with_the_cure(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--size: got .* expected WxH.*; for instance") as caught:
+        SizeRequest.from_size(text)
+    assert repr(text) in str(caught.value)
+
+
+BAD_SCALES = ["", "x", "0", "0.0", "0x2", "2x0", "-2", "2x-1", "two", "2x3x4", "1e2", "2,5", "inf"]
+BAD_SCALES += ["nan", "4 x", "٣", "1/3", "9999999999", "0." + "3" * 5000]
+
+
+@pytest.mark.parametrize("text", BAD_SCALES)
+def test_what_is_no_scale_is_refused_with_the_cure(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--scale: got .* expected a number above 0"):
+        SizeRequest.from_scale(text)
+
+
+@given(st.text(alphabet="0123456789xX.- ", max_size=12))
+def test_any_text_is_a_request_or_a_usage_error(text: str) -> None:
+    for parse in (SizeRequest.from_size, SizeRequest.from_scale):
+        try:
+            shape = parse(text).output_shape(7, 9)
+        except UsageError:
+            continue
+        assert min(shape) >= 1
+
+
+@given(sides, sides, st.integers(1, 20))
+def test_a_whole_scale_keeps_the_aspect(height: int, width: int, scale: int) -> None:
+    assert aspect_change((height, width), (height * scale, width * scale)) == 0
+
+
+def test_aspect_change_has_a_sign() -> None:
+    assert aspect_change((100, 100), (100, 101)) == pytest.approx(0.01)
+    assert aspect_change((100, 100), (200, 100)) == pytest.approx(-0.5)

@@ -1,0 +1,230 @@
+"""Plans: every pixel once, within the memory, or refused with the arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liif_cli.errors import OutputError, PlanError, UsageError
+from liif_cli.geometry.size import SizeRequest
+from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes, parse_memory
+from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.planner import make_plan
+from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
+
+COST = ModelCost(
+    radius=(20, 20), encode_bytes=512, latent_bytes=1024, encode_macs=200_000, query_macs=133_000
+)
+MACHINE = Machine(workers=2, base_bytes=300 * MIB, allowed_bytes=2 * GIB)
+TIFF = OutputFacts("out/a.tif", "tiff", disk_free=1 << 50)
+JPEG = OutputFacts("out/a.jpg", "jpg", 1 << 50, max_side=65_500, dtypes=("uint8",), streams=False)
+
+
+def plan_of(
+    size: SizeRequest,
+    shape: tuple[int, int, int] = (750, 1000, 3),
+    outputs: tuple[OutputFacts, ...] = (TIFF,),
+    cost: ModelCost = COST,
+    machine: Machine = MACHINE,
+    dtype: str = "uint8",
+    **options: object,
+) -> RenderPlan:
+    spec = RenderSpec(size=size, model="m", **options)  # type: ignore[arg-type]
+    source = InputFacts("in/a.png", "png", shape, dtype, digest="d", decoded_bytes=0)
+    return make_plan(spec, source, outputs, cost, machine, model_digest="w", precision="fp32")
+
+
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    out_height=st.integers(1, 5000),
+    out_width=st.integers(1, 5000),
+    radius=st.integers(0, 40),
+    megabytes=st.integers(600, 3000),
+)
+def test_tasks_cover_every_pixel_once_and_carry_their_halo(
+    height: int, width: int, out_height: int, out_width: int, radius: int, megabytes: int
+) -> None:
+    plan = plan_of(
+        SizeRequest(width=out_width, height=out_height),
+        shape=(height, width, 3),
+        cost=dataclasses.replace(COST, radius=(radius, radius)),
+        machine=dataclasses.replace(MACHINE, allowed_bytes=megabytes * MIB),
+    )
+    assert plan.out_shape == (out_height, out_width)
+    assert plan.projected_mem <= plan.allowed_mem
+    seen = np.zeros(plan.out_shape, np.uint8)
+    for task in plan.tasks():
+        seen[task.output.to_slices()] += 1
+        assert task.read.clip(height, width) == task.read
+        for start, stop, axis, low, high in (
+            (
+                task.output.row_off,
+                task.output.row_stop,
+                plan.rows,
+                task.read.row_off,
+                task.read.row_stop,
+            ),
+            (
+                task.output.col_off,
+                task.output.col_stop,
+                plan.cols,
+                task.read.col_off,
+                task.read.col_stop,
+            ),
+        ):
+            points = axis.slice(start, stop).nearest
+            assert low == max(0, points.min() - radius)
+            assert high == min(axis.n_in, points.max() + 1 + radius)
+        if plan.via_store:
+            assert task.output.row_off % plan.shard == 0
+            assert task.output.col_off % plan.shard == 0
+    assert (seen == 1).all()
+    if plan.via_store:
+        assert plan.task[0] % plan.shard == 0
+        assert plan.shard % plan.chunk == 0
+
+
+def test_json_both_ways() -> None:
+    plan = plan_of(SizeRequest.from_size("20000x15000"))
+    assert RenderPlan.from_json(plan.to_json()) == plan
+
+
+def test_fingerprint_follows_what_decides_the_pixels_and_nothing_else() -> None:
+    plan = plan_of(SizeRequest.from_scale("4"))
+    for same in ({"workers": 7}, {"allowed_mem": 1}, {"input": "elsewhere"}, {"output": "there"}):
+        assert dataclasses.replace(plan, **same).fingerprint == plan.fingerprint
+    for other in (
+        {"input_digest": "e"},
+        {"model_digest": "v"},
+        {"out_shape": (3000, 4001)},
+        {"cell": 2.0},
+        {"precision": "bf16"},
+        {"self_ensemble": True},
+        {"output_format": "zarr"},
+    ):
+        assert dataclasses.replace(plan, **other).fingerprint != plan.fingerprint
+    regrouped = dataclasses.replace(plan, shard=1024)
+    assert regrouped.fingerprint == plan.fingerprint
+    assert regrouped.store_fingerprint != plan.store_fingerprint
+
+
+def test_small_outputs_skip_the_store_and_large_ones_do_not() -> None:
+    assert not plan_of(SizeRequest.from_scale("4")).via_store
+    assert plan_of(SizeRequest.from_size("20000x15000")).via_store
+    zarr = dataclasses.replace(TIFF, format="zarr", path="out/a.zarr")
+    assert plan_of(SizeRequest.from_scale("1"), outputs=(zarr,)).via_store
+
+
+def test_less_memory_gives_a_smaller_plan() -> None:
+    size = SizeRequest.from_size("20000x15000")
+    plans = [
+        plan_of(size, machine=dataclasses.replace(MACHINE, allowed_bytes=amount * MIB))
+        for amount in (4096, 1024, 600, 480)
+    ]
+    for plan in plans:
+        assert plan.projected_mem <= plan.allowed_mem
+    assert [p.projected_mem for p in plans] == sorted(
+        (p.projected_mem for p in plans), reverse=True
+    )
+
+
+def test_projected_memory_does_not_grow_with_the_output() -> None:
+    sizes = ["20000x15000", "40000x30000", "100000x75000"]
+    needed = [plan_of(SizeRequest.from_size(size)).projected_mem for size in sizes]
+    assert needed == sorted(needed, reverse=True)
+
+
+def test_recompute_stays_small_where_memory_allows() -> None:
+    heavy = dataclasses.replace(COST, radius=(133, 133), encode_macs=22_000_000)
+    plan = plan_of(
+        SizeRequest.from_scale("4"),
+        shape=(2000, 3000, 3),
+        cost=heavy,
+        machine=dataclasses.replace(MACHINE, allowed_bytes=16 * GIB),
+    )
+    read = sum(task.read.pixels for task in plan.tasks())
+    assert read <= 2000 * 3000 * 1.3
+
+
+def test_no_memory_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(PlanError, match=r"process and model 300.0 MiB.*raise --max-memory"):
+        plan_of(
+            SizeRequest.from_scale("4"),
+            machine=dataclasses.replace(MACHINE, allowed_bytes=310 * MIB),
+        )
+
+
+def test_no_disk_is_refused_with_the_arithmetic() -> None:
+    small = dataclasses.replace(TIFF, disk_free=GIB)
+    with pytest.raises(PlanError, match=r"disk space for out/a.tif: got 1.7 GiB needed"):
+        plan_of(SizeRequest.from_size("20000x15000"), outputs=(small,))
+
+
+def test_auto_format_goes_on_to_tiff_where_the_first_cannot_hold_it() -> None:
+    assert plan_of(SizeRequest.from_scale("4"), outputs=(JPEG, TIFF)).output_format == "jpg"
+    assert plan_of(SizeRequest.from_size("66000x10"), outputs=(JPEG, TIFF)).output_format == "tiff"
+    assert (
+        plan_of(SizeRequest.from_scale("4"), outputs=(JPEG, TIFF), dtype="uint16").output_format
+        == "tiff"
+    )
+    # in memory it must be held whole, and 900 MB of pixels do not fit beside the process
+    assert (
+        plan_of(SizeRequest.from_size("20000x15000"), outputs=(JPEG, TIFF)).output_format == "tiff"
+    )
+
+
+def test_a_format_that_cannot_hold_it_is_refused_when_it_was_asked_for() -> None:
+    with pytest.raises(OutputError, match=r"got 66000x10, expected at most 65500 pixels a side"):
+        plan_of(SizeRequest.from_size("66000x10"), outputs=(JPEG,))
+    with pytest.raises(OutputError, match="cannot hold uint16"):
+        plan_of(SizeRequest.from_scale("4"), outputs=(JPEG,), dtype="uint16")
+
+
+def test_a_decoder_that_sees_the_whole_image_is_refused() -> None:
+    with pytest.raises(PlanError, match="depend on the tile"):
+        plan_of(SizeRequest.from_scale("4"), cost=dataclasses.replace(COST, exact_tiling=False))
+
+
+@pytest.mark.parametrize("tile", [64, 100, 512, 777, 3000])
+def test_a_tile_side_is_kept(tile: int) -> None:
+    plan = plan_of(
+        SizeRequest.from_size("20000x15000"),
+        tile=tile,
+        machine=dataclasses.replace(MACHINE, allowed_bytes=3 * GIB),
+    )
+    assert plan.tile == tile
+    assert plan.shard % tile == 0
+    assert plan.shard % plan.chunk == 0
+
+
+@pytest.mark.parametrize("tile", [0, -1, 63, 8193])
+def test_a_tile_side_out_of_range_is_refused(tile: int) -> None:
+    with pytest.raises(UsageError, match="64 to 8192 pixels"):
+        plan_of(SizeRequest.from_scale("4"), tile=tile)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2GiB", 2 * GIB), ("500MB", 500_000_000), ("1.5g", 1_500_000_000), ("4096", 4096),
+     ("64 MiB", 64 * MIB), ("1k", 1000), ("10b", 10)],
+)  # fmt: skip
+def test_amounts_of_memory(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "two", "1PB", "GiB", "0.1b"])
+def test_no_amounts_of_memory(text: str) -> None:
+    with pytest.raises(UsageError, match="--max-memory"):
+        parse_memory(text)
+
+
+def test_default_memory_is_half_of_the_free_one_capped() -> None:
+    assert default_allowed(2 * GIB) == GIB
+    assert default_allowed(100 * GIB) == 4 * GIB
+    assert format_bytes(1.5 * GIB) == "1.5 GiB"
+    assert format_bytes(512) == "512 B"

@@ -1,0 +1,95 @@
+"""What option texts mean, and what is said about wrong ones."""
+
+from fractions import Fraction
+from typing import Any
+
+import click
+import pytest
+
+from liif_cli.errors import UsageError
+from liif_cli.geometry.size import SizeRequest
+from liif_cli.ui.options import (
+    AssignmentType,
+    DeviceType,
+    MemoryType,
+    ScaleType,
+    SizeType,
+    size_request,
+)
+
+
+def convert(kind: click.ParamType, text: str) -> Any:
+    return kind.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("1073741824", 2**30),
+        ("512B", 512),
+        ("2GiB", 2**31),
+        ("2gib", 2**31),
+        ("1.5 GiB", 3 * 2**29),
+        ("500MB", 500_000_000),
+        ("3KB", 3000),
+        ("3KiB", 3072),
+        ("1TiB", 2**40),
+    ],
+)
+def test_memory(text: str, count: int) -> None:
+    assert convert(MemoryType(), text) == count
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "2lb", "-2GiB", "0", "0.1B", "2 G i B", "nan", "1e9"])
+def test_memory_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"expected bytes above 0.*--max-memory 2GiB"):
+        convert(MemoryType(), text)
+
+
+@pytest.mark.parametrize("text", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "CUDA:1", " cpu "])
+def test_device(text: str) -> None:
+    assert convert(DeviceType(), text) == text.strip().lower()
+
+
+@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:x", "cuda:-1", "mps", ""])
+def test_device_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match="expected auto, cpu, cuda or cuda:N"):
+        convert(DeviceType(), text)
+
+
+def test_size_and_scale_are_width_first() -> None:
+    assert convert(SizeType(), "400x300").output_shape(10, 10) == (300, 400)
+    assert convert(ScaleType(), "2x3").output_shape(10, 10) == (30, 20)
+    assert convert(ScaleType(), "3.7").scale == (Fraction(37, 10), Fraction(37, 10))
+
+
+@pytest.mark.parametrize("text", ["0x10", "10x0", "-3x4", "x", "10", "1.5x2"])
+def test_size_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--size: got .*for instance --size"):
+        convert(SizeType(), text)
+
+
+@pytest.mark.parametrize("text", ["0", "-2", "2x", "0x2", "four", "inf"])
+def test_scale_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--scale: got .*for instance --scale"):
+        convert(ScaleType(), text)
+
+
+def test_assignment() -> None:
+    assert convert(AssignmentType(), "lr=1e-3") == ("lr", "1e-3")
+    for text in ("lr", "=3", "lr="):
+        with pytest.raises(UsageError, match="name=value"):
+            convert(AssignmentType(), text)
+
+
+def test_one_of_size_and_scale() -> None:
+    size, scale = SizeRequest.from_size("40x30"), SizeRequest.from_scale("2")
+    assert size_request(size, None, None).fit == "exact"
+    assert size_request(size, None, "cover").fit == "cover"
+    assert size_request(None, scale, None) == scale
+    with pytest.raises(UsageError, match="both --size and --scale"):
+        size_request(size, scale, None)
+    with pytest.raises(UsageError, match=r"neither --size nor --scale.*for instance"):
+        size_request(None, None, None)
+    with pytest.raises(UsageError, match="leave --fit out"):
+        size_request(None, scale, "inside")
