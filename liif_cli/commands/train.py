@@ -80,12 +80,18 @@ def train(
       liif train --preset edsr-small-liif --data photos/ --out quick.safetensors \\
           --val held_out.txt --iterations 2000 --set lr=1e-3 --set batch=8
     """
+    import torch
+
     from liif_cli.train.job import TrainJob
     from liif_cli.ui.training import training_progress
 
     values = dict(assignments)
     if iterations is not None:
         values["iterations"] = str(iterations)
-    job = TrainJob.from_texts(preset, values, data, out, val, device, bf16, seed, threads)
-    with training_progress(quiet=quiet) as listen:
-        job.run(listen)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    job = TrainJob.from_texts(
+        preset, values, data=data, out=out, val=val, device=device, bf16=bf16, seed=seed
+    )
+    with training_progress(quiet=quiet) as progress:
+        job.run(progress.report, progress.say)

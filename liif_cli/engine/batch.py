@@ -27,7 +27,7 @@ from liif_cli.engine.events import (
     PlanMade,
     Warned,
 )
-from liif_cli.engine.executors.threads import Job, ThreadExecutor
+from liif_cli.engine.executors import EXECUTORS, Executor, Job
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
 from liif_cli.engine.record import OutputState, difference, output_state
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost
@@ -261,7 +261,8 @@ def upscale_batch(
     scheduler = _Scheduler(batch, stop)
     interrupted = False
     try:
-        ThreadExecutor(batch.machine.workers).run(scheduler.jobs(), stop)
+        executor: Executor = EXECUTORS.load("threads")(batch.machine.workers)
+        executor.run(scheduler.jobs(), stop)
     except KeyboardInterrupt:
         interrupted = True
     report = BatchReport(scheduler.results(), time.monotonic() - started, interrupted)

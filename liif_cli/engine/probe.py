@@ -25,7 +25,8 @@ PROBE_WINDOW = 64
 
 @lru_cache(maxsize=1)
 def _model(name: str, device: str, precision: str) -> Model:
-    return load_model(name, torch.device(device)).model.to(PRECISION_DTYPES[precision])
+    model: Model = load_model(name, torch.device(device)).model
+    return model.to(PRECISION_DTYPES[precision])
 
 
 @lru_cache(maxsize=64)

@@ -63,7 +63,6 @@ class TileStore:
         facts: Any = array.attrs[ATTRIBUTE]
         self.fingerprint: str = facts["fingerprint"]
         self.provenance: dict[str, Any] = facts["provenance"]
-        self._complete = False
 
     @classmethod
     def create(
@@ -78,7 +77,7 @@ class TileStore:
         shard: int = 2048,
         fingerprint: str,
         attributes: Mapping[str, Any] | None = None,
-        level: int = 1,
+        level: int = 3,
     ) -> TileStore:
         """Make an empty store.
 
@@ -133,11 +132,15 @@ class TileStore:
         Raises:
             OutputError: no store of this program, of a newer version, or of another fingerprint.
         """
+        if not (path / "zarr.json").is_file():
+            # zarr would make the folder
+            raise OutputError(str(path), got="no tile store", cure="check the path")
         try:
-            array = zarr.open_array(DurableStore(path), mode="r+", config=_CONFIG)
+            # with_config: the configuration is no part of the metadata
+            array = zarr.open_array(DurableStore(path), mode="r+").with_config(_CONFIG)
             facts: Any = array.attrs[ATTRIBUTE]
             version, found = int(facts["version"]), facts["fingerprint"]
-        except (*_DAMAGE, TypeError, OSError) as error:
+        except (*_DAMAGE, TypeError, AttributeError, OSError) as error:
             raise OutputError(
                 str(path), got="no readable tile store", cure="remove it and run again"
             ) from error
@@ -163,7 +166,11 @@ class TileStore:
 
     def has_shard(self, row: int, col: int) -> bool:
         """Whether the shard at (row, col) of the grid is done."""
-        return self.shard_path(row, col).is_file()
+        try:
+            # an empty file is no shard, but zarr reads it as black
+            return self.shard_path(row, col).stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     def _position(self, window: Window) -> tuple[int, int]:
         return window.row_off // self.grid.tile_height, window.col_off // self.grid.tile_width
@@ -175,9 +182,7 @@ class TileStore:
     @property
     def complete(self) -> bool:
         """Whether every shard is done."""
-        if not self._complete:
-            self._complete = next(self.missing(), None) is None
-        return self._complete
+        return next(self.missing(), None) is None
 
     def write_shard(self, window: Window, pixels: Pixels) -> None:
         """Write one whole shard, atomically.
@@ -213,15 +218,14 @@ class TileStore:
         """
         if window.clip(self.height, self.width) != window:
             raise ValueError(f"{window} is not inside {self.width}x{self.height}")
-        if not self.complete:
-            for part in self.grid.split(window):
-                position = self._position(part)
-                if not self.has_shard(*position):
-                    raise OutputError(
-                        str(self.path),
-                        got=f"no shard {position}",
-                        cure="run the same command again to finish it",
-                    )
+        for part in self.grid.split(window):
+            position = self._position(part)
+            if not self.has_shard(*position):
+                raise OutputError(
+                    str(self.path),
+                    got=f"no shard {position}",
+                    cure="run the same command again to finish it",
+                )
         try:
             planes = np.asarray(self._array[(slice(None), *window.to_slices())])
         except (*_DAMAGE, OSError) as error:

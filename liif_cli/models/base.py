@@ -1,8 +1,8 @@
 """Contracts of encoders and decoders.
 
-The encoder runs once a read window; the decoder prepares what it can on the LR grid and then answers
-for any output pixels. Rows and columns of the output are separable, so no coordinate tensor of the
-output's size exists anywhere.
+The encoder runs once a read window; the decoder prepares what it can on the LR grid and then
+answers for any output pixels. Rows and columns of the output are separable, so no coordinate tensor
+of the output's size exists anywhere.
 """
 
 from __future__ import annotations
@@ -68,5 +68,5 @@ class Decoder(Protocol):
         ...
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
-        """Multiply-adds (an LR pixel in ``prepare``, an output pixel in ``query``) at (y, x) scale."""
+        """Multiply-adds (an LR pixel in ``prepare``, an output pixel in ``query``), (y, x) scale."""
         ...

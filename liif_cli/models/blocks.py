@@ -51,7 +51,7 @@ class ResBlock(nn.Module):
         self.res_scale = res_scale
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        residual = self.body(feat)
+        residual: torch.Tensor = self.body(feat)
         if self.res_scale == 1:
             return feat + residual
         return torch.add(feat, residual, alpha=self.res_scale)

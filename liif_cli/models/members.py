@@ -44,12 +44,18 @@ def train_members(
         n_in: (height, width) of each sample's LR map.
         n_out: heights and widths (N,) int64 of the samples' whole outputs.
     """
-    axes = [_axis(kind, i, n, total[:, None]) for i, n, total in zip(index, n_in, n_out, strict=True)]
+    axes = [
+        _axis(kind, i, n, total[:, None]) for i, n, total in zip(index, n_in, n_out, strict=True)
+    ]
     (row_code, row_rel, row_weight), (col_code, col_rel, col_weight) = axes
     sample = torch.arange(len(index[0]), device=index[0].device)[:, None, None, None]
     code = (sample * n_in[0] + row_code[..., :, None]) * n_in[1] + col_code[..., None, :]
     rel = torch.stack(
-        torch.broadcast_tensors(row_rel[..., :, None], col_rel[..., None, :]), dim=-1
+        (
+            row_rel[..., :, None].expand_as(code),
+            col_rel[..., None, :].expand_as(code),
+        ),
+        dim=-1,
     )
     weight = row_weight[..., :, None] * col_weight[..., None, :]
     return TrainMembers(code.flatten(2), rel.flatten(2, 3), weight.flatten(2))

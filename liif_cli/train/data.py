@@ -15,9 +15,8 @@ import numpy.typing as npt
 import torch
 
 from liif_cli.errors import TrainError
-from liif_cli.geometry.axis import left_code, nearest_code, relative
 from liif_cli.geometry.resample import resample_weights
-from liif_cli.models.decoders.liif import TrainMembers
+from liif_cli.models.members import MembersKind, TrainMembers, train_members
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class CropSampler:
         samples: HR pixels drawn a crop; at most crop * crop, the pixels there are at scale 1.
         scale_min: smallest scale, >= 1.
         scale_max: largest scale.
-        local_ensemble: four members a pixel, or only the nearest code.
+        members: which codes the decoder asks for a pixel.
         generator: source of every random number, on ``device``.
         device: where the photos live and batches are made.
 
@@ -59,13 +58,13 @@ class CropSampler:
         samples: int,
         scale_min: float,
         scale_max: float,
-        local_ensemble: bool,
+        members: MembersKind,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
         self.crop, self.samples = crop, samples
         self.scale_min, self.scale_max = scale_min, scale_max
-        self.local_ensemble = local_ensemble
+        self.members: MembersKind = members
         self.generator, self.device = generator, device
         largest = _round(crop * scale_max)
         if not photos:
@@ -112,7 +111,7 @@ class CropSampler:
         sample = torch.arange(count, device=self.device)[:, None]
         return Batch(
             image=_normalise(lr).contiguous(memory_format=torch.channels_last),
-            members=self._members(row, col, side),
+            members=train_members(self.members, (row, col), (self.crop, self.crop), (side, side)),
             cell=(2 * self.crop / side.float())[:, None].expand(-1, 2),
             target=_normalise(hr[sample, row, col].float()),
         )
@@ -149,34 +148,6 @@ class CropSampler:
         key = key.masked_fill_(~(inside[:, :, None] & inside[:, None, :]), 2)
         chosen = key.flatten(1).topk(self.samples, largest=False, sorted=False).indices
         return chosen // widest, chosen % widest
-
-    def _members(self, row: torch.Tensor, col: torch.Tensor, side: torch.Tensor) -> TrainMembers:
-        n_in, n_out = self.crop, side[:, None]
-
-        def axis(index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            """Codes, rel and weights (N, Q, 2 or 1) along one axis."""
-            if not self.local_ensemble:
-                code = nearest_code(index, n_in, n_out)[..., None]
-                return (
-                    code,
-                    relative(index[..., None], code, n_in, n_out[..., None]),
-                    code * 0 + 1.0,
-                )
-            left = left_code(index, n_in, n_out)
-            code = torch.stack([left, left + 1], -1).clamp_(0, n_in - 1)
-            rel = relative(index[..., None], code, n_in, n_out[..., None])
-            right = rel[..., 0].abs() / 2 * (code[..., 0] != code[..., 1])
-            return code, rel, torch.stack([1 - right, right], -1)
-
-        row_code, row_rel, row_weight = axis(row)
-        col_code, col_rel, col_weight = axis(col)
-        sample = torch.arange(len(side), device=self.device)[:, None, None, None]
-        code = (sample * n_in + row_code[..., :, None]) * n_in + col_code[..., None, :]
-        rel = torch.stack(
-            torch.broadcast_tensors(row_rel[..., :, None], col_rel[..., None, :]), dim=-1
-        )
-        weight = row_weight[..., :, None] * col_weight[..., None, :]
-        return TrainMembers(code.flatten(2), rel.flatten(2, 3), weight.flatten(2))
 
 
 def _round(value: float) -> int:

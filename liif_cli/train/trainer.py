@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ import torch
 
 from liif_cli.errors import TrainError
 from liif_cli.io.atomic import atomic_path
+from liif_cli.models.members import MembersKind, TrainMembers
 from liif_cli.models.model import Model
 from liif_cli.train.data import CropSampler
 from liif_cli.train.presets import Preset
@@ -31,6 +32,22 @@ CLIP_NORM = 1.0
 """Largest gradient norm; a few bad batches would else undo a high learning rate's gains."""
 
 Photo = npt.NDArray[np.uint8]
+
+
+class TrainableDecoder(Protocol):
+    """A decoder that answers scattered pixels with gradients."""
+
+    members: MembersKind
+
+    def sample(
+        self,
+        image: torch.Tensor,
+        feat: torch.Tensor,
+        members: TrainMembers,
+        cell: torch.Tensor,
+    ) -> torch.Tensor:
+        """Normalised colours (N, Q, 3)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,8 @@ class Trainer:
         self.preset, self.validation, self.state_path = preset, validation, state_path
         self.device, self.bf16 = device, bf16
         torch.manual_seed(seed)
-        self.model = Model(preset.spec).to(device, memory_format=torch.channels_last)
+        self.model = Model(preset.spec).to(device)
+        self.decoder = cast(TrainableDecoder, self.model.decoder)
         self.ema = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.generator = torch.Generator(device).manual_seed(seed)
         self.sampler = CropSampler(
@@ -95,7 +113,7 @@ class Trainer:
             samples=preset.samples,
             scale_min=preset.scale_min,
             scale_max=preset.scale_max,
-            local_ensemble=bool(preset.spec.decoder.args.get("local_ensemble", True)),
+            members=self.decoder.members,
             generator=self.generator,
             device=device,
         )
@@ -150,9 +168,7 @@ class Trainer:
         batch = self.sampler.draw(self.preset.batch)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             feat = self.model.encode(batch.image)
-            colours = self.model.decoder.sample(  # type: ignore[operator]
-                batch.image, feat, batch.members, batch.cell
-            )
+            colours = self.decoder.sample(batch.image, feat, batch.members, batch.cell)
         loss = (colours - batch.target).abs().mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -165,13 +181,15 @@ class Trainer:
             torch._foreach_lerp_(
                 list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay
             )
-        return loss.detach()
+        detached: torch.Tensor = loss.detach()
+        return detached
 
     def averaged_model(self) -> Model:
         """A copy of the network with the averaged weights."""
-        model = Model(self.preset.spec).to(self.device, memory_format=torch.channels_last)
+        model = Model(self.preset.spec).to(self.device)
         model.load_state_dict(self.ema)
-        return model.eval()
+        model.eval()
+        return model
 
     def save(self) -> None:
         """Write the whole state; a crash or a full disk leaves the old one."""

@@ -28,7 +28,7 @@ def dry_run_batch(
     """
     with batch_progress(quiet=False, verbose=False) as listen:
         planned = plan_batch(input, output, spec, suffix=suffix, listen=listen)
-        seconds = [estimate_seconds(image.plan) if image.plan else None for image in planned]
+        seconds = [_seconds(image) for image in planned]
     console = Console()
     if console.is_terminal:
         _print_table(planned, seconds, console)
@@ -38,21 +38,25 @@ def dry_run_batch(
         for image in planned:
             if image.plan:
                 _line(console, f"{image.input}: {plan_details(image.plan)}")
-    failed = [image for image in planned if image.plan is None]
-    pixels = sum(image.plan.pixels for image in planned if image.plan)
-    total = sum(value for value in seconds if value is not None)
+    failed = sum(image.plan is None for image in planned)
+    finished = sum(image.skipped for image in planned)
+    pixels = sum(image.plan.pixels for image in planned if image.plan and not image.skipped)
     _line(
         console,
-        f"{len(planned)} images, {len(failed)} of them would fail; "
-        f"{megapixels(pixels)} in about {duration(total)}; nothing was written",
+        f"{len(planned)} images, {failed} of them would fail and {finished} are finished; "
+        f"{megapixels(pixels)} in about {duration(sum(seconds))}; nothing was written",
     )
     return EXIT_FAILED if failed else EXIT_OK
 
 
-def _cells(image: PlannedImage, seconds: float | None) -> tuple[str, ...] | None:
+def _seconds(image: PlannedImage) -> float:
+    return estimate_seconds(image.plan) if image.plan and not image.skipped else 0.0
+
+
+def _cells(image: PlannedImage, seconds: float) -> tuple[str, ...] | None:
     """One text a column, None for an image without a plan."""
     plan = image.plan
-    if plan is None or seconds is None:
+    if plan is None:
         return None
     return (
         plan.input,
@@ -62,13 +66,11 @@ def _cells(image: PlannedImage, seconds: float | None) -> tuple[str, ...] | None
         size_of(plan.projected_mem),
         size_of(plan.allowed_mem),
         size_of(plan.projected_disk),
-        duration(seconds),
+        "finished before" if image.skipped else duration(seconds),
     )
 
 
-def _print_table(
-    planned: list[PlannedImage], seconds: list[float | None], console: Console
-) -> None:
+def _print_table(planned: list[PlannedImage], seconds: list[float], console: Console) -> None:
     table = Table()
     for number, name in enumerate(COLUMNS):
         table.add_column(name, overflow="fold", justify="left" if number < 2 else "right")
@@ -84,9 +86,7 @@ def _print_table(
         _line(console, error)
 
 
-def _print_lines(
-    planned: list[PlannedImage], seconds: list[float | None], console: Console
-) -> None:
+def _print_lines(planned: list[PlannedImage], seconds: list[float], console: Console) -> None:
     for image, estimate in zip(planned, seconds, strict=True):
         cells = _cells(image, estimate)
         if cells is None:
@@ -96,7 +96,7 @@ def _print_lines(
         _line(
             console,
             f"{image.input} -> {output}: {size}, {tasks} tasks, memory {memory} of {allowed}, "
-            f"disk {disk}, about {time}",
+            f"disk {disk}, {time if image.skipped else f'about {time}'}",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -121,10 +122,27 @@ def size_request(
     return dataclasses.replace(size, fit=fit or "exact")
 
 
+class _LogToStderr(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        # asks for stderr each time, so that a progress bar can keep the line apart from itself
+        click.echo(self.format(record), err=True)
+
+
 def _note_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    # the command line reads this when it turns an unexpected error into a message
-    if isinstance(ctx.obj, dict):
-        ctx.obj["verbose"] = value
+    if value:
+        # the command line reads this when it turns an unexpected error into a message
+        if isinstance(ctx.obj, dict):
+            ctx.obj["verbose"] = True
+        log = logging.getLogger("liif_cli")
+        handler, level = _LogToStderr(), log.level
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+
+        def undo() -> None:
+            log.removeHandler(handler)
+            log.setLevel(level)
+
+        ctx.call_on_close(undo)
     return value
 
 
@@ -163,6 +181,11 @@ def overwrite_option(command: F) -> F:
     return click.option("--overwrite", is_flag=True, help="Replace files that are there already.")(
         command
     )
+
+
+def json_option(command: F) -> F:
+    """``--json`` as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
 
 
 def size_options(command: F) -> F:

@@ -7,12 +7,12 @@ spread over them, and codecs do not fight a second pool.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-Job = Callable[[], None]
+from liif_cli.engine.executors import Job
 
 
 class ThreadExecutor:
@@ -26,11 +26,7 @@ class ThreadExecutor:
         self.workers = workers
 
     def run(self, jobs: Iterator[Job], stop: threading.Event) -> None:
-        """Run every job; ``jobs`` is drawn from as threads become free.
-
-        Jobs report their own errors. When this thread is interrupted, ``stop`` is set, running jobs
-        are waited for, and the interrupt goes on.
-        """
+        """Run every job (see ``Executor``); one more than there are threads waits."""
         torch.set_num_threads(1)
         slots = threading.Semaphore(self.workers + 1)
 

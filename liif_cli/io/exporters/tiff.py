@@ -79,10 +79,16 @@ def needs_bigtiff(pixels: PixelReader, extra: int = 0) -> bool:
 
 
 def _tiles(pixels: PixelReader) -> Iterator[Pixels]:
-    """Tiles row by row, read several at once: a read of a tile store has its own cost."""
+    """Tiles (512, 512, channels) row by row, zeros beyond the image.
+
+    Several are read at once, as a read of a tile store has its own cost. They are padded here:
+    tifffile mistakes the axis of the predictor in cut tiles of an image 1 pixel wide.
+    """
     across = max(1, _READ_BYTES // (_TILE * _TILE * pixel_bytes(pixels)))
     for part in TileGrid(pixels.height, pixels.width, _TILE, _TILE * across):
         found = pixels.read(part)
         for col in range(0, part.width, _TILE):
-            tile = found[:, col : col + _TILE]
-            yield tile[..., 0] if pixels.channels == 1 else tile
+            piece = found[:, col : col + _TILE]
+            tile = np.zeros((_TILE, _TILE, pixels.channels), piece.dtype)
+            tile[: piece.shape[0], : piece.shape[1]] = piece
+            yield tile

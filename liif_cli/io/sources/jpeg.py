@@ -113,16 +113,11 @@ def _check_end(path: Path, data: bytes) -> None:
         InputError: the file ends before.
     """
     at = 2
-    while at + 4 <= len(data):
-        found = _NEXT_MARKER.search(data, at)
-        if found is None:
-            break
+    while found := _NEXT_MARKER.search(data, at):
         at = found.end()
         marker = data[at - 1]
         if marker == _EOI:
             return
         if marker not in _ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
-    # the loop above needs four bytes; EOI itself is two
-    if data[at : at + 2] != b"\xff\xd9":
-        raise truncated(path, "its end marker is missing")
+    raise truncated(path, "its end marker is missing")

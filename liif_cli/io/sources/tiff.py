@@ -30,6 +30,16 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3,
 _JPEG = {6, 7}
 _REDUCED, _MASK = 1, 4
 _CACHE_BYTES = 32 * 2**20
+# a damaged tag may have any type and any value
+_DAMAGE = (
+    struct.error,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # its warnings of damaged tags belong in no terminal unless an application asks for them
@@ -57,22 +67,13 @@ class TiffSource:
 
         self._lock = Lock()
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
-        with reading(path):
-            self._file = path.open("rb", buffering=0)
         try:
-            with tifffile.TiffFile(path) as tiff:
+            with reading(path), tifffile.TiffFile(path) as tiff:
                 page = tiff.pages.first
                 _refuse_stack(path, tiff.pages, page)
                 self._open(path, page)
-        except (tifffile.TiffFileError, struct.error, ValueError, IndexError) as error:
-            self._file.close()
+        except (tifffile.TiffFileError, *_DAMAGE) as error:
             raise damaged(path, error) from error
-        except OSError as error:
-            self._file.close()
-            raise truncated(path, str(error)) from error
-        except BaseException:
-            self._file.close()
-            raise
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -119,7 +120,7 @@ class TiffSource:
         )
 
     def _check_end(self) -> None:
-        size = self._file.seek(0, 2)
+        size = self._path.stat().st_size
         row = self._width * self._samples * self._page.dtype.itemsize
         last = (
             self._offsets[0] + row * self._height
@@ -139,7 +140,8 @@ class TiffSource:
         stored = self._orientation.stored_window(window, self.info.height, self.info.width)
         pixels = self._read_rows(stored) if self._direct else self._read_segments(stored)
         if self._lut is not None:
-            pixels = self._lut[pixels[..., 0]]
+            # one bit a sample is decoded to bool, which would select instead of index
+            pixels = self._lut[pixels[..., 0].astype(np.uint8, copy=False)]
         elif self._page.photometric == _WHITE_IS_ZERO:
             pixels = np.iinfo(pixels.dtype).max - pixels
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
@@ -150,11 +152,11 @@ class TiffSource:
         dtype = np.dtype(self._page.parent.byteorder + self._page.dtype.char)
         pixel = self._samples * dtype.itemsize
         out = np.empty((window.height, window.width, self._samples), dtype)
-        with self._lock, reading(self._path):
+        with reading(self._path), self._path.open("rb", buffering=0) as file:
             for row in range(window.height):
                 at = (window.row_off + row) * self._width + window.col_off
-                self._file.seek(self._offsets[0] + at * pixel)
-                if self._file.readinto(memoryview(out[row]).cast("B")) != window.width * pixel:
+                file.seek(self._offsets[0] + at * pixel)
+                if file.readinto(memoryview(out[row]).cast("B")) != window.width * pixel:
                     raise truncated(self._path, "it became shorter")
         return out.astype(dtype.newbyteorder("="), copy=False)
 
@@ -178,9 +180,9 @@ class TiffSource:
             if index in self._cache:
                 self._cache.move_to_end(index)
                 return self._cache[index]
-            with reading(self._path):
-                self._file.seek(self._offsets[index])
-                data = self._file.read(self._counts[index])
+        with reading(self._path), self._path.open("rb") as file:
+            file.seek(self._offsets[index])
+            data = file.read(self._counts[index])
         if len(data) < self._counts[index]:
             raise truncated(self._path, "it became shorter")
         try:
@@ -190,7 +192,7 @@ class TiffSource:
                 jpegtables=self._page.jpegtables,
                 jpegheader=self._page.jpegheader,
             )
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except (RuntimeError, *_DAMAGE) as error:
             raise damaged(self._path, f"strip or tile {index}: {error}") from error
         if found is None:
             # a sparse file: the segment was never written
@@ -203,10 +205,9 @@ class TiffSource:
         return segment
 
     def close(self) -> None:
-        """Close the file and drop the cache."""
+        """Drop the cache; no file is held open."""
         with self._lock:
             self._cache.clear()
-            self._file.close()
 
 
 def _refuse_stack(path: Path, pages: Any, first: Any) -> None:

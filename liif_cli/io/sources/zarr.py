@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from liif_cli.errors import InputError
+from liif_cli.errors import InputError, OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.refusals import alpha, damaged, kind_of_pixels, not_finite
 from liif_cli.io.sources.whole import check_window
 
 _MARKERS = ("zarr.json", ".zarray", ".zgroup")
+# zarr takes apart what it reads without looking first
+_DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError)
 _ROWS, _COLS, _CHANNELS = "y", "x", "c"
 
 
@@ -124,7 +126,7 @@ def _open(path: Path) -> tuple[Any, list[str] | None]:
             )
         axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales[0]["axes"]]
         return found[scales[0]["datasets"][0]["path"]], _known(axes)
-    except (zarr.errors.BaseZarrError, ValueError, KeyError, TypeError, OSError) as error:
+    except (zarr.errors.BaseZarrError, *_DAMAGE) as error:
         raise damaged(path, error) from error
 
 
@@ -169,7 +171,15 @@ def _refuse_unfinished(path: Path, array: Any) -> None:
     """Zarr gives zeros for what was never written; a tile store knows better."""
     from liif_cli.io.tilestore import ATTRIBUTE, TileStore
 
-    if ATTRIBUTE in array.attrs and not TileStore.open(path).complete:
+    if ATTRIBUTE not in array.attrs:
+        return
+    try:
+        complete = TileStore.open(path).complete
+    except OutputError as error:
+        raise InputError(
+            error.what, got=error.got, expected=error.expected, cure=error.cure
+        ) from error
+    if not complete:
         raise InputError(
             str(path),
             got="an unfinished tile store",

@@ -7,6 +7,7 @@ A pixel's weights are separable, w = w_y[row] * w_x[col], so that a tile is a se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ class AxisMembers:
         """Runs of pairs of one code and consecutive indices, as slices of the arrays."""
         new = (np.diff(self.code) != 0) | (np.diff(self.index) != 1)
         bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(self)]
-        return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+        return [slice(start, stop) for start, stop in pairwise(bounds)]
 
     def within(self, start: int, stop: int) -> AxisMembers:
         """The pairs of output indices start..stop, counted from ``start``."""
@@ -46,15 +47,13 @@ class AxisMembers:
         )
 
     def blend(self, length: int) -> FloatArray:
-        """The weights as a matrix (pairs, length): values of pairs times it are values of pixels."""
+        """The weights as a matrix (pairs, length): pairs' values times it are pixels' values."""
         matrix = np.zeros((len(self), length), np.float32)
         matrix[np.arange(len(self)), self.index] = self.weight
         return matrix
 
 
-def sides(
-    axis: AxisSlice, local_ensemble: bool
-) -> list[tuple[IntArray, FloatArray, FloatArray]]:
+def sides(axis: AxisSlice, local_ensemble: bool) -> list[tuple[IntArray, FloatArray, FloatArray]]:
     """(code, rel, weight) of every output index, for each of its one or two members."""
     if not local_ensemble:
         return [(axis.nearest, axis.rel_nearest, np.ones(len(axis), np.float32))]

@@ -1,15 +1,16 @@
 """LIIF's decoder (Chen et al. 2021, arXiv 2012.09161, section 3), with the exact fast kernel.
 
-The four members of the local ensemble share everything but the gather, so the MLP's first layer,
-linear in [unfolded code, rel, cell], is one 3 x 3 convolution on the LR grid plus a vector a row and
+The four members of the local ensemble share everything but the gather. The MLP's first layer is
+linear in [unfolded code, rel, cell]: one 3 x 3 convolution on the LR grid, plus a vector a row and
 a vector a column of the output. Hidden layers then run on small blocks between buffers that stay in
-the cache.
+the cache; the last layer gives colours before the ensemble blends them, on 3 channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ class LIIF(nn.Module):
         self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]
     ) -> LIIFLatent:
         """The first layer's map of a window with bias and cell folded in, once a window."""
-        bias = self.imnet.linears[0].bias
+        bias: torch.Tensor = self.imnet.linears[0].bias
         _, _, of_cell = self._first_weights()
         if of_cell is not None:
             bias = bias + of_cell @ of_cell.new_tensor(cell)
@@ -149,9 +150,7 @@ class LIIF(nn.Module):
             planes += _bilinear(latent.image.to(planes.dtype), rows, cols, self.local_ensemble)
         return planes.permute(1, 2, 0).contiguous()
 
-    def _query_blocks(
-        self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice
-    ) -> torch.Tensor:
+    def _query_blocks(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Planes (3, len(rows), len(cols)) by blocks that stay in a core's cache."""
         kernel = _Kernel(self, latent.first.dtype)
         planes = torch.zeros(3, len(rows), len(cols), dtype=kernel.out_dtype)
@@ -160,8 +159,9 @@ class LIIF(nn.Module):
         # strips of half a block of pairs, two output rows of which fill a block
         strips = -(-2 * len(col_members) // kernel.block_rows)
         bounds = np.linspace(0, len(cols), min(strips, len(cols)) + 1).astype(np.int64).tolist()
-        row_rel, row_weight = torch.from_numpy(row_members.rel), torch.from_numpy(row_members.weight)
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        row_rel = torch.from_numpy(row_members.rel)
+        row_weight = torch.from_numpy(row_members.weight)
+        for start, stop in pairwise(bounds):
             kernel.take_columns(col_members.within(start, stop), stop - start)
             for run in row_members.runs():
                 kernel.take_code(latent.first[int(row_members.code[run.start])])
@@ -174,9 +174,7 @@ class LIIF(nn.Module):
                     target.addcmul_(colours, row_weight[pairs, None])
         return planes.add_(kernel.last_bias[:, None, None])
 
-    def _query_dense(
-        self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice
-    ) -> torch.Tensor:
+    def _query_dense(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Planes (3, len(rows), len(cols)) by blocks of whole output rows, for accelerators."""
         first, device = latent.first, latent.first.device
         out_dtype = torch.promote_types(first.dtype, torch.float32)
@@ -294,7 +292,7 @@ class _Kernel:
         """``height`` rows cut into equal parts that fit the buffers."""
         count = -(-height // self.rows)
         bounds = [height * part // count for part in range(count + 1)]
-        return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+        return [slice(start, stop) for start, stop in pairwise(bounds)]
 
     def colours(self, row_rel: torch.Tensor) -> torch.Tensor:
         """Planes (3, rows, columns) of output rows at ``row_rel``, without the last bias."""
@@ -302,9 +300,7 @@ class _Kernel:
         size = count * self.pairs
         of_row = (row_rel.to(self.out_dtype)[:, None] * self.of_rel_y).to(self.dtype)
         current = self.buffers[0][: size * self.width].view(size, self.width)
-        torch.add(
-            self.gathered, of_row[:, None], out=current.view(count, self.pairs, self.width)
-        )
+        torch.add(self.gathered, of_row[:, None], out=current.view(count, self.pairs, self.width))
         for number, (weight, bias) in enumerate(self.hidden, start=1):
             following = self.buffers[number % 2][: size * len(bias)].view(size, len(bias))
             torch.addmm(bias, current.relu_(), weight, out=following)

@@ -31,5 +31,5 @@ class EDSR(nn.Module):
         return feat
 
     def bytes_per_pixel(self) -> int:
-        """Peak bytes of float32 activations an LR pixel: shallow, block input, and two of a block."""
+        """Peak bytes of float32 activations an LR pixel: shallow, a block's input, two inside."""
         return 4 * 4 * self.channels

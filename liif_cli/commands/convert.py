@@ -1,0 +1,45 @@
+"""``liif convert``: a published checkpoint as a weights file of this program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from liif_cli.errors import OutputError, UsageError
+from liif_cli.ui import options
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", metavar="OUTPUT", type=click.Path(dir_okay=False, path_type=Path))
+@options.overwrite_option
+@options.verbose_option
+def convert(source: Path, target: Path, overwrite: bool, verbose: bool) -> None:
+    """Convert INPUT, a published PyTorch checkpoint, to OUTPUT, a .safetensors file.
+
+    Published LIIF and MetaSR checkpoints are read as plain data: code in them is refused, not run.
+    The result holds the network's configuration and needs nothing else. A file of this program is
+    checked and written anew.
+
+    \b
+    Example:
+      liif convert edsr-baseline-liif.pth edsr-baseline-liif.safetensors
+    """
+    if target.suffix.lower() != ".safetensors":
+        raise UsageError(
+            "OUTPUT", got=repr(str(target)), expected="a name that ends in .safetensors"
+        )
+    if target.exists() and not overwrite:
+        raise OutputError(
+            f"{target} exists", expected="no file", cure="use --overwrite to replace it"
+        )
+
+    from liif_cli.io.atomic import output_errors
+    from liif_cli.models import checkpoint
+
+    found = checkpoint.load(source)
+    model = found.build()
+    with output_errors(target):
+        checkpoint.save(model, found.card, target)
+    click.echo(f"{target}: {model.parameter_count:,} parameters")

@@ -1,0 +1,267 @@
+"""Weights files: our own format, and the PyTorch files that the methods' authors publish.
+
+Our own is one safetensors file. Its metadata hold "format", "version", "spec" (JSON of a
+``ModelSpec``) and "card" (JSON of the model card); its tensors are keyed as ``Model.state_dict()``.
+Files are told apart by content; nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from liif_cli.errors import CheckpointError
+from liif_cli.models.model import Model, ModelSpec, Part
+
+FORMAT = "liif"
+VERSION = 1
+NAMED_KEYS = 3
+"""Keys that an error message names before it only counts."""
+UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
+"""Frozen mean-shift layers, in published state dicts and not used by their networks."""
+
+EDSR_DEFAULTS: dict[str, dict[str, Any]] = {
+    "edsr-baseline": {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0},
+    "edsr": {"n_resblocks": 32, "n_feats": 256, "res_scale": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network's spec, its weights (float32, keyed as ``Model.state_dict()``) and its card."""
+
+    spec: ModelSpec
+    state: Mapping[str, torch.Tensor]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Model:
+        """The network with these weights, in eval mode and without gradients."""
+        with torch.device("meta"):
+            model = Model(self.spec)
+        model.load_state_dict(dict(self.state), assign=True)
+        return model.eval().requires_grad_(False)
+
+
+def save(model: Model, card: Mapping[str, Any], path: Path) -> None:
+    """Write ``model`` and its card to ``path``, whole or not at all.
+
+    Args:
+        card: anything JSON can hold: data and licences, recipe, figures.
+    """
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "spec": json.dumps(model.spec.to_json()),
+        "card": json.dumps(dict(card)),
+    }
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    path = Path(path)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(to_bytes(state, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp's 0600 would keep other users from reading the weights
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a weights file of either kind and check that it is whole.
+
+    Raises:
+        CheckpointError: no such file, a file of another kind, a damaged one, one that holds more
+            than plain data, one of a newer version, or weights that do not fit their spec.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {path}",
+            got=error.strerror or str(error),
+            expected="a checkpoint (.safetensors, or a published .pth)",
+        ) from error
+    if len(head) == 9 and head[8:] == b"{":
+        checkpoint = _load_own(path)
+    elif head[:2] == b"PK" or head[:1] == b"\x80":
+        checkpoint = _load_published(path)
+    else:
+        raise CheckpointError(
+            f"{path} is no checkpoint",
+            got="an empty file" if not head else f"a file that begins with {head[:8]!r}",
+            expected="a safetensors file of liif, or a published PyTorch file",
+        )
+    _check(path, checkpoint)
+    return checkpoint
+
+
+def _load_own(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            _check_metadata(path, metadata)
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        spec, card = json.loads(metadata["spec"]), json.loads(metadata["card"])
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged",
+            got=_one_line(error),
+            expected="a whole safetensors file",
+            cure="copy or download it again",
+        ) from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} is damaged", got=_one_line(error), expected="JSON in its metadata"
+        ) from error
+    return Checkpoint(ModelSpec.from_json(spec), state, card)
+
+
+def _check_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT or not {"version", "spec", "card"} <= set(metadata):
+        raise CheckpointError(
+            f"{path} is no checkpoint of liif",
+            got=f"a safetensors file with metadata {sorted(metadata)}",
+            expected=f'format "{FORMAT}", version, spec and card',
+            cure="make one with liif convert or liif train",
+        )
+    version = metadata["version"]
+    if not version.isdecimal() or int(version) > VERSION:
+        raise CheckpointError(
+            f"{path} is of a newer format",
+            got=f"version {version[:20]}",
+            expected=f"{VERSION} or less",
+            cure="update liif",
+        )
+
+
+def _load_published(path: Path) -> Checkpoint:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is refused",
+            got="a pickle that holds more than tensors and plain values, or a damaged one",
+            expected="a checkpoint that loads without running code",
+            cure="do not open it with other tools unless you trust where it is from",
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, or no PyTorch file",
+            got=_one_line(error),
+            expected="a whole published checkpoint",
+            cure="copy or download it again",
+        ) from error
+    try:
+        name, args, tensors = (content["model"][key] for key in ("name", "args", "sd"))
+        spec = _published_spec(path, str(name), dict(args))
+        state = {
+            _own_key(key): tensor.float()
+            for key, tensor in tensors.items()
+            if not key.startswith(UNUSED)
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is no published checkpoint",
+            got=f"{type(error).__name__} {_one_line(error)} where its model should be",
+            expected="{'model': {'name', 'args', 'sd'}} of a LIIF or MetaSR network",
+        ) from error
+    return Checkpoint(spec, state, {"name": path.stem, "origin": "a published PyTorch checkpoint"})
+
+
+def _own_key(key: str) -> str:
+    return f"decoder.{key}" if key.startswith("imnet.") else key
+
+
+def _published_spec(path: Path, name: str, args: dict[str, Any]) -> ModelSpec:
+    encoder = _published_encoder(path, args["encoder_spec"])
+    if name == "metasr":
+        return ModelSpec(encoder=encoder, decoder=Part("metasr"))
+    if name != "liif":
+        raise CheckpointError(f"{path}: its network", got=repr(name), expected="liif or metasr")
+    imnet = args["imnet_spec"]
+    if imnet["name"] != "mlp" or imnet["args"]["out_dim"] != 3:
+        raise CheckpointError(
+            f"{path}: its imnet", got=f"{imnet!r}"[:120], expected="an mlp of 3 outputs"
+        )
+    switches = {
+        key: bool(args.get(key, True)) for key in ("local_ensemble", "feat_unfold", "cell_decode")
+    }
+    hidden = [int(width) for width in imnet["args"]["hidden_list"]]
+    return ModelSpec(encoder=encoder, decoder=Part("liif", {"hidden": hidden, **switches}))
+
+
+def _published_encoder(path: Path, spec: Mapping[str, Any]) -> Part:
+    name, args = str(spec["name"]), dict(spec.get("args") or {})
+    if not args.get("no_upsampling", False):
+        raise CheckpointError(
+            f"{path}: its encoder {name!r}",
+            got="one that upsamples",
+            expected="no_upsampling: True",
+        )
+    if name in EDSR_DEFAULTS:
+        defaults = EDSR_DEFAULTS[name]
+        return Part("edsr", {key: args.get(key, value) for key, value in defaults.items()})
+    if name == "rdn":
+        return Part(
+            "rdn",
+            {
+                "channels": args.get("G0", 64),
+                "kernel_size": args.get("RDNkSize", 3),
+                "config": args.get("RDNconfig", "B"),
+            },
+        )
+    raise CheckpointError(
+        f"{path}: its encoder", got=repr(name), expected="one of edsr-baseline, edsr, rdn"
+    )
+
+
+def _check(path: Path, checkpoint: Checkpoint) -> None:
+    """Keys and shapes of the state against the spec; the network is built without memory."""
+    with torch.device("meta"):
+        expected = Model(checkpoint.spec).state_dict()
+    state = checkpoint.state
+    missing = [key for key in expected if key not in state]
+    extra = [key for key in state if key not in expected]
+    if missing or extra:
+        parts = [
+            f"{len(keys)} {kind} ({_first(keys)})"
+            for kind, keys in (("missing", missing), ("extra", extra))
+            if keys
+        ]
+        raise CheckpointError(
+            f"{path}: its weights do not fit its config",
+            got=" and ".join(parts),
+            expected=f"the {len(expected)} keys of its network",
+        )
+    for key, value in expected.items():
+        if state[key].shape != value.shape:
+            raise CheckpointError(
+                f"{path}: its weights do not fit its config",
+                got=f"{key} of shape {tuple(state[key].shape)}",
+                expected=str(tuple(value.shape)),
+            )
+
+
+def _first(keys: list[str]) -> str:
+    named = ", ".join(keys[:NAMED_KEYS])
+    return f"{named}, ..." if len(keys) > NAMED_KEYS else named
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160]

@@ -1,0 +1,107 @@
+"""A model's name or path -> the network on a device, and the digest that fingerprints it.
+
+Only ``load_model`` imports torch: a batch whose outputs are all finished needs the digest alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import liif_cli
+from liif_cli.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from liif_cli.models.model import Model
+
+DEFAULT_MODEL = "edsr-small-liif"
+KERNELS = ("bicubic", "nearest")
+"""Interpolation kernels: decoders that need no weights."""
+WEIGHTS = Path(liif_cli.__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to render: eval mode, channels last, no gradients.
+
+    ``digest`` is the hexadecimal SHA-256 of its weights file; ``card`` its model card.
+    """
+
+    model: Model
+    name: str
+    digest: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> weights file of the models in the package, in alphabetical order."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+def model_names() -> list[str]:
+    """Every name that ``load_model`` takes, the kernels last."""
+    return [*shipped(), *KERNELS]
+
+
+def model_digest(name_or_path: str) -> str:
+    """Digest of a model without loading it: what a render's fingerprint needs.
+
+    Raises:
+        UsageError: neither a name nor a file.
+        CheckpointError: the file cannot be read.
+    """
+    if name_or_path in KERNELS:
+        return hashlib.sha256(f"{name_or_path} {liif_cli.__version__}".encode()).hexdigest()
+    path = _weights_path(name_or_path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {path}", got=error.strerror or str(error), expected="a checkpoint"
+        ) from error
+
+
+def load_model(name_or_path: str, device: torch.device) -> LoadedModel:
+    """The network of a shipped model, a kernel or a checkpoint file.
+
+    Args:
+        name_or_path: one of ``model_names()``, or the path of a checkpoint.
+        device: where its weights go.
+
+    Raises:
+        UsageError: neither a name nor a file.
+        CheckpointError: a file that is no checkpoint.
+    """
+    import torch
+
+    from liif_cli.models import checkpoint
+    from liif_cli.models.model import Model, ModelSpec, Part
+
+    if name_or_path in KERNELS:
+        model = Model(ModelSpec(decoder=Part(name_or_path))).eval().to(device)
+        return LoadedModel(model, name_or_path, model_digest(name_or_path), {})
+    path = _weights_path(name_or_path)
+    loaded = checkpoint.load(path)
+    model = loaded.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return LoadedModel(model, path.stem, model_digest(name_or_path), loaded.card)
+
+
+def _weights_path(name_or_path: str) -> Path:
+    known = shipped()
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    raise UsageError(
+        "unknown model",
+        got=repr(name_or_path),
+        expected=f"one of {', '.join(model_names())}, or the path of a checkpoint",
+        cure="liif models lists them",
+    )

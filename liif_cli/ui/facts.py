@@ -1,0 +1,121 @@
+"""What is known of a file without doing anything with it: images, tile stores, weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from liif_cli.io import open_source
+from liif_cli.ui.format import sides, size_of
+
+if TYPE_CHECKING:
+    from liif_cli.models.checkpoint import Checkpoint
+    from liif_cli.models.model import Part
+
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+Facts = dict[str, Any]
+"""Name to value, plain JSON; the first one, "kind", is image, tile store or weights."""
+
+
+def facts_of(path: Path) -> Facts:
+    """Facts of an image file, a Zarr store or a weights file.
+
+    Raises:
+        InputError: the file is missing or is no image.
+        CheckpointError: a weights file that is damaged.
+        OutputError: a tile store that is damaged.
+    """
+    if path.suffix.lower() in WEIGHTS_SUFFIXES:
+        return _weights(path)
+    if _is_tile_store(path):
+        return _tile_store(path)
+    return _image(path)
+
+
+def text_of(value: Any) -> str:
+    """A fact as people read it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {text_of(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(text_of, value))
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _image(path: Path) -> Facts:
+    source = open_source(path)
+    info = source.info
+    source.close()
+    return {
+        "kind": "image",
+        "format": info.format,
+        "size": sides((info.height, info.width)),
+        "channels": info.channels,
+        "samples": info.dtype.name,
+        "icc": f"{len(info.icc)} bytes" if info.icc else None,
+        # files round it to pixels a metre
+        "resolution": "x".join(f"{round(value, 1):g}" for value in info.resolution) + " dpi"
+        if info.resolution
+        else None,
+    }
+
+
+def _is_tile_store(path: Path) -> bool:
+    if not (path / "zarr.json").is_file():
+        return False
+    import json
+
+    from liif_cli.io.tilestore import ATTRIBUTE
+
+    try:
+        metadata = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False  # reading it as an image says what is wrong with it
+    return isinstance(metadata, dict) and ATTRIBUTE in metadata.get("attributes", {})
+
+
+def _tile_store(path: Path) -> Facts:
+    from liif_cli.io.tilestore import TileStore
+
+    store = TileStore.open(path)
+    missing = sum(1 for _ in store.missing())
+    return {
+        "kind": "tile store",
+        "size": sides((store.height, store.width)),
+        "channels": store.channels,
+        "samples": store.dtype.name,
+        "chunk": store.chunk,
+        "shard": sides((store.grid.tile_height, store.grid.tile_width)),
+        "shards": len(store.grid),
+        "shards done": len(store.grid) - missing,
+        "fingerprint": store.fingerprint,
+    }
+
+
+def _weights(path: Path) -> Facts:
+    from liif_cli.models import checkpoint
+    from liif_cli.models.loader import model_digest
+
+    found = checkpoint.load(path)
+    return {
+        "kind": "weights",
+        **network_facts(found),
+        "file": size_of(path.stat().st_size),
+        "digest": model_digest(str(path)),
+        "card": dict(found.card),
+    }
+
+
+def network_facts(found: Checkpoint) -> Facts:
+    """Names, arguments and parameter count of a network."""
+    spec = found.spec
+    return {
+        "encoder": _part(spec.encoder) if spec.encoder else None,
+        "decoder": _part(spec.decoder),
+        "parameters": found.build().parameter_count,
+    }
+
+
+def _part(part: Part) -> str:
+    arguments = ", ".join(f"{key}={value}" for key, value in part.args.items())
+    return f"{part.name}({arguments})"

@@ -1,0 +1,326 @@
+"""Every exporter, read back by another library; new registry entries need a reader here."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from liif_cli.errors import OutputError
+from liif_cli.geometry.window import Window
+from liif_cli.io import EXPORTERS, exporter_for, format_for_suffix, open_source
+from liif_cli.io.base import OutputInfo
+from liif_cli.io.exporters import png, tiff
+from liif_cli.io.limits import limit
+from liif_cli.io.tilestore import TileStore
+
+
+def read_pillow(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def read_zarr(path: Path) -> np.ndarray:
+    array = zarr.open_array(str(path), mode="r")
+    assert array.metadata.dimension_names == ("c", "y", "x")
+    return np.asarray(array).transpose(1, 2, 0).squeeze()
+
+
+READERS = {
+    "png": read_pillow,
+    "jpg": read_pillow,
+    "webp": read_pillow,
+    "tiff": tifffile.imread,
+    "zarr": read_zarr,
+}
+LOSSY = {"jpg": 6.0, "webp": 12.0}
+
+
+def export(name: str, pixels, folder: Path, info: OutputInfo | None = None) -> Path:
+    exporter = exporter_for(name)
+    path = folder / f"out{exporter.suffixes[0]}"
+    exporter.export(pixels, path, info or OutputInfo())
+    return path
+
+
+def kinds() -> list[tuple[str, str, int]]:
+    found = []
+    for name in EXPORTERS:
+        for dtype in exporter_for(name).dtypes:
+            found += [(name, dtype, channels) for channels in (1, 3)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "dtype", "channels"), kinds())
+@pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (37, 53), (530, 1030)])
+def test_round_trip(tmp_path, picture, reader, name, dtype, channels, size):
+    pixels = picture(*size, channels, dtype)
+    path = export(name, reader(pixels), tmp_path)
+    if name == "png" and dtype == "uint16" and channels == 3:
+        # Pillow has no 48 bits
+        import imagecodecs
+
+        found = imagecodecs.png_decode(path.read_bytes())
+    else:
+        found = READERS[name](path)
+    if name == "webp" and channels == 1:
+        # the format knows no gray
+        assert np.ptp(found.astype(int), axis=-1).max() <= 3
+        found = found[..., 0]
+    found, pixels = found.reshape(*size, channels), pixels.reshape(*size, channels)
+    assert found.dtype == pixels.dtype
+    if name in LOSSY:
+        rms = np.sqrt(np.mean((found.astype(float) - pixels) ** 2))
+        assert rms < LOSSY[name]
+    else:
+        np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+def test_our_own_source_reads_it(tmp_path, picture, reader, name):
+    path = export(name, reader(picture(40, 60)), tmp_path, OutputInfo(resolution=(300, 150)))
+    info = open_source(path).info
+    assert (info.format, info.shape, info.dtype) == (name, (40, 60, 3), np.uint8)
+    if name != "webp":
+        assert info.resolution == pytest.approx((300, 150), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+@pytest.mark.parametrize("length", [None, 200_001])
+def test_profile(tmp_path, picture, reader, profile, name, length, capfd):
+    # JPEG cuts long ones into parts
+    icc = profile if length is None else profile + bytes(length - len(profile))
+    path = export(name, reader(picture(20, 30)), tmp_path, OutputInfo(icc=icc))
+    if name == "zarr":
+        assert open_source(path).info.icc == icc
+    else:
+        with Image.open(path) as image:
+            assert image.info["icc_profile"] == icc
+    assert open_source(path).info.icc == icc
+
+
+@pytest.mark.parametrize("name", ["png", "jpg", "tiff"])
+def test_resolution_software_and_provenance(tmp_path, picture, reader, name):
+    info = OutputInfo(resolution=(300, 150), software="liif 1.2", provenance={"model": "größer"})
+    path = export(name, reader(picture(20, 30)), tmp_path, info)
+    if name == "tiff":
+        with tifffile.TiffFile(path) as file:
+            tags = file.pages.first.tags
+            assert tags["XResolution"].value[0] / tags["XResolution"].value[1] == 300
+            assert tags["YResolution"].value[0] / tags["YResolution"].value[1] == 150
+            assert tags["ResolutionUnit"].value == 2
+            assert tags["Software"].value == "liif 1.2"
+            assert json.loads(tags["ImageDescription"].value) == info.provenance
+        return
+    with Image.open(path) as image:
+        image.load()
+        assert image.info["dpi"] == pytest.approx((300, 150), rel=1e-3)
+    data = path.read_bytes()
+    assert b"liif 1.2" in data
+    assert json.dumps(info.provenance).encode() in data
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+def test_same_pixels_same_bytes(tmp_path, picture, reader, name):
+    if name == "zarr":
+        pytest.skip("a folder; its shards are compared in the tests of the tile store")
+    info = OutputInfo(software="liif", provenance={"b": 1, "a": 2})
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    first = export(name, reader(picture(300, 700)), tmp_path / "a", info)
+    second = export(name, reader(picture(300, 700)), tmp_path / "b", info)
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+def test_from_a_tile_store(tmp_path, picture, name):
+    pixels = picture(150, 230)
+    store = TileStore.create(
+        tmp_path / "store",
+        height=150,
+        width=230,
+        channels=3,
+        dtype="uint8",
+        chunk=32,
+        shard=64,
+        fingerprint="f",
+    )
+    for window in store.grid:
+        store.write_shard(window, pixels[window.to_slices()])
+    found = READERS[name](export(name, store, tmp_path)).astype(int)
+    assert np.abs(found - pixels).mean() < (LOSSY.get(name, 1e-9))
+    # a reader that was moved is still one
+    window = Window(60, 60, 10, 10)
+    np.testing.assert_array_equal(store.read(window), pixels[window.to_slices()])
+
+
+def test_zarr_moves_a_finished_store(tmp_path, picture):
+    store = TileStore.create(
+        tmp_path / "store", height=20, width=30, channels=1, dtype="uint8", fingerprint="f"
+    )
+    store.write_shard(Window(0, 0, 20, 30), picture(20, 30, 1)[..., np.newaxis])
+    inode = store.shard_path(0, 0).stat().st_ino
+    path = export("zarr", store, tmp_path)
+    assert not (tmp_path / "store").exists()
+    assert TileStore.open(path, "f").shard_path(0, 0).stat().st_ino == inode
+
+
+def test_zarr_copies_across_file_systems(tmp_path, picture, monkeypatch):
+    import errno
+
+    store = TileStore.create(
+        tmp_path / "store", height=20, width=30, channels=1, dtype="uint8", fingerprint="f"
+    )
+    store.write_shard(Window(0, 0, 20, 30), picture(20, 30, 1)[..., np.newaxis])
+
+    def refuse(self, path):
+        raise OSError(errno.EXDEV, "cross-device")
+
+    monkeypatch.setattr(TileStore, "move", refuse)
+    path = export("zarr", store, tmp_path)
+    assert (tmp_path / "store").exists()
+    np.testing.assert_array_equal(read_zarr(path), picture(20, 30, 1))
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+def test_limits_are_refused_before_anything_is_written(tmp_path, name):
+    exporter = exporter_for(name)
+
+    class Huge:
+        height, width, channels = 1, (exporter.max_side or 0) + 1, 3
+        dtype = np.dtype("uint8")
+
+        def read(self, window):
+            raise AssertionError("read in spite of the limit")
+
+    if exporter.max_side is not None:
+        with pytest.raises(OutputError, match=f"{exporter.max_side} pixels.*tiff or zarr"):
+            export(name, Huge(), tmp_path)
+        assert limit(exporter, exporter.max_side, 1, np.dtype(exporter.dtypes[0])) is None
+    Huge.width = 1
+    for dtype in {"uint8", "uint16", "float32"} - set(exporter.dtypes):
+        Huge.dtype = np.dtype(dtype)
+        with pytest.raises(OutputError, match=f"{dtype}.*samples"):
+            export(name, Huge(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", list(EXPORTERS))
+def test_no_permission_is_an_output_error_naming_the_file(tmp_path, picture, reader, name):
+    # a file where a folder should be: refused for every user, root too
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/out\."):
+        export(name, reader(picture(8, 8)), tmp_path / "file")
+
+
+def test_suffixes_name_one_format_each():
+    for name in EXPORTERS:
+        for suffix in exporter_for(name).suffixes:
+            assert format_for_suffix(suffix.upper()) == name
+    assert format_for_suffix(".gif") is None
+
+
+# --- PNG
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 40),
+    st.sampled_from([1, 2, 3, 6]),
+    st.integers(0, 2**32 - 1),
+)
+def test_filters_are_undone(height, width, distance, seed):
+    rng = np.random.default_rng(seed)
+    # a walk rather than noise, so that every filter is chosen now and then
+    rows = np.cumsum(rng.integers(-3, 4, (height + 1, width * distance)), axis=seed % 2)
+    rows = rows.astype(np.uint8)
+    found = png.filter_rows(rows[1:], rows[0], distance)
+    np.testing.assert_array_equal(_unfilter(found, rows[0], distance), rows[1:])
+
+
+def _unfilter(filtered: np.ndarray, above: np.ndarray, distance: int) -> np.ndarray:
+    """PNG, third edition, section 9.2, byte by byte."""
+    out = []
+    for line in filtered:
+        kind, row = line[0], line[1:].astype(int)
+        for k in range(row.size):
+            a = row[k - distance] if k >= distance else 0
+            b, c = int(above[k]), int(above[k - distance]) if k >= distance else 0
+            p = a + b - c
+            paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            row[k] = (row[k] + (0, a, b, (a + b) // 2, paeth)[kind]) % 256
+        above = row
+        out.append(row)
+    return np.array(out)
+
+
+def test_png_is_one_valid_zlib_stream(tmp_path, picture, reader):
+    path = export("png", reader(picture(700, 400)), tmp_path)
+    data, at, stream, pieces = path.read_bytes(), 8, b"", 0
+    while at < len(data):
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        body = data[at + 8 : at + 8 + length]
+        assert zlib.crc32(name + body) == int.from_bytes(data[at + 8 + length :][:4], "big")
+        if name == b"IDAT":
+            stream, pieces = stream + body, pieces + 1
+        at += length + 12
+    assert pieces > 3
+    assert len(zlib.decompress(stream)) == 700 * (1 + 400 * 3)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTERS if exporter_for(name).streams])
+def test_streamed_formats_keep_little_in_memory(tmp_path, name):
+    class Endless:
+        """Rows of 6 kB without end: 96 MB in all."""
+
+        height, width, channels = 16000, 2000, 3
+        dtype = np.dtype("uint8")
+
+        def read(self, window):
+            return np.full((*window.shape, 3), window.row_off % 251, np.uint8)
+
+    tracemalloc.start()
+    export(name, Endless(), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64e6
+
+
+# --- TIFF
+
+
+def test_tiff_is_tiled_zstd_with_a_predictor(tmp_path, picture, reader):
+    path = export("tiff", reader(picture(600, 700)), tmp_path)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        assert (page.tilelength, page.tilewidth) == (512, 512)
+        assert page.compression.name == "ZSTD"
+        assert page.predictor == 2
+        assert page.photometric.name == "RGB"
+        assert not file.is_bigtiff
+
+
+@pytest.mark.parametrize(("side", "expected"), [(100, False), (37_000, False), (37_837, True)])
+def test_bigtiff_goes_by_the_uncompressed_size(side, expected):
+    class Sized:
+        height = width = side
+        channels, dtype = 3, np.dtype("uint8")
+
+    assert tiff.needs_bigtiff(Sized()) is expected
+
+
+def test_bigtiff_is_read_back(tmp_path, picture, reader, monkeypatch):
+    monkeypatch.setattr(tiff, "_CLASSIC_LIMIT", 2**20)
+    path = export("tiff", reader(picture(600, 700)), tmp_path)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff
+        np.testing.assert_array_equal(file.asarray(), picture(600, 700))

@@ -1,0 +1,254 @@
+"""The tile store: done marks, damage, threads, and that plain zarr reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from liif_cli.errors import OutputError
+from liif_cli.geometry.window import Window
+from liif_cli.io import atomic
+from liif_cli.io.tilestore import VERSION, TileStore
+
+HEIGHT, WIDTH = 150, 230
+
+
+def create(path, channels=3, dtype="uint8", **options) -> TileStore:
+    return TileStore.create(
+        path,
+        height=HEIGHT,
+        width=WIDTH,
+        channels=channels,
+        dtype=dtype,
+        chunk=32,
+        shard=64,
+        **{"fingerprint": "f1", **options},
+    )
+
+
+def fill(store: TileStore, pixels: np.ndarray) -> None:
+    pixels = pixels.reshape(HEIGHT, WIDTH, -1)
+    for window in store.missing():
+        store.write_shard(window, pixels[window.to_slices()])
+
+
+@pytest.fixture
+def full(tmp_path, picture) -> TileStore:
+    store = create(tmp_path / "s")
+    fill(store, picture(HEIGHT, WIDTH))
+    return store
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_plain_zarr_reads_the_same(tmp_path, picture, channels, dtype):
+    store = create(tmp_path / "s", channels, dtype, attributes={"model": "m"})
+    pixels = picture(HEIGHT, WIDTH, channels, dtype).reshape(HEIGHT, WIDTH, channels)
+    fill(store, pixels)
+    array = zarr.open_array(str(store.path), mode="r")
+    assert array.metadata.dimension_names == ("c", "y", "x")
+    assert array.attrs["liif"] == {
+        "version": VERSION,
+        "fingerprint": "f1",
+        "provenance": {"model": "m"},
+    }
+    np.testing.assert_array_equal(np.asarray(array), pixels.transpose(2, 0, 1))
+    np.testing.assert_array_equal(store.read(Window.whole(HEIGHT, WIDTH)), pixels)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_windows_are_slices_of_the_whole(full, picture, data):
+    row, col = data.draw(st.integers(0, HEIGHT - 1)), data.draw(st.integers(0, WIDTH - 1))
+    height = data.draw(st.integers(1, HEIGHT - row))
+    width = data.draw(st.integers(1, WIDTH - col))
+    window = Window(row, col, height, width)
+    found = full.read(window)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, picture(HEIGHT, WIDTH)[window.to_slices()])
+
+
+def test_shards_are_the_done_marks(tmp_path, picture):
+    store = create(tmp_path / "s")
+    assert len(store.grid) == 12
+    assert not store.complete
+    assert list(store.missing()) == list(store.grid)
+    pixels, window = picture(HEIGHT, WIDTH), store.grid.tile(2, 3)
+    store.write_shard(window, pixels[window.to_slices()])
+    assert store.has_shard(2, 3)
+    assert not store.has_shard(0, 0)
+    again = TileStore.open(store.path, "f1")
+    assert window not in list(again.missing())
+    fill(again, pixels)
+    assert again.complete
+    assert store.complete
+
+
+def test_black_shards_are_done_too(tmp_path):
+    store = create(tmp_path / "s")
+    for opened in (store, TileStore.open(store.path)):
+        window = next(opened.missing())
+        opened.write_shard(window, np.zeros((*window.shape, 3), np.uint8))
+    assert len(list(store.missing())) == 10
+
+
+def test_threads_write_different_shards(tmp_path, picture):
+    store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
+
+    def write(window):
+        store.write_shard(window, pixels[window.to_slices()])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, store.grid))
+    np.testing.assert_array_equal(store.read(Window.whole(HEIGHT, WIDTH)), pixels)
+
+
+def test_same_pixels_same_bytes(tmp_path, picture):
+    found = []
+    for name in "ab":
+        store = create(tmp_path / name)
+        fill(store, picture(HEIGHT, WIDTH))
+        found.append([store.shard_path(r, c).read_bytes() for r in range(3) for c in range(4)])
+    assert found[0] == found[1]
+
+
+def test_only_whole_shards_are_written(tmp_path):
+    store = create(tmp_path / "s")
+    for window in (Window(0, 0, 32, 64), Window(10, 0, 64, 64), Window(128, 192, 64, 64)):
+        with pytest.raises(ValueError, match="not one shard"):
+            store.write_shard(window, np.zeros((*window.shape, 3), np.uint8))
+    for pixels in (np.zeros((64, 64, 1), np.uint8), np.zeros((64, 64, 3), np.uint16)):
+        with pytest.raises(ValueError, match="does not fit"):
+            store.write_shard(Window(0, 0, 64, 64), pixels)
+    assert list(store.missing()) == list(store.grid)
+
+
+def test_fingerprint_version_and_kind_are_checked(tmp_path, full):
+    with pytest.raises(OutputError, match="other work"):
+        TileStore.open(full.path, "f2")
+    with pytest.raises(OutputError, match="there already"):
+        create(full.path)
+    metadata = full.path / "zarr.json"
+    facts = json.loads(metadata.read_text())
+    facts["attributes"]["liif"]["version"] = VERSION + 1
+    metadata.write_text(json.dumps(facts))
+    with pytest.raises(OutputError, match=f"version {VERSION + 1}"):
+        TileStore.open(full.path)
+    del facts["attributes"]["liif"]
+    metadata.write_text(json.dumps(facts))
+    with pytest.raises(OutputError, match="no readable tile store"):
+        TileStore.open(full.path)
+    for text in ("", "{}", "[1]"):
+        metadata.write_text(text)
+        with pytest.raises(OutputError, match="no readable tile store"):
+            TileStore.open(full.path)
+    with pytest.raises(OutputError, match="no tile store"):
+        TileStore.open(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_every_flipped_byte_is_noticed(full):
+    path = full.shard_path(0, 0)
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.choice(len(data), 60, replace=False):
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with pytest.raises(OutputError, match="damaged shard"):
+            full.read(Window(0, 0, 64, 64))
+
+
+def test_truncated_shard_is_noticed_and_can_be_written_again(full, picture):
+    path, pixels = full.shard_path(0, 0), picture(HEIGHT, WIDTH)
+    data = path.read_bytes()
+    for size in (1, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:size])
+        for window in (Window(0, 0, 64, 64), Window(0, 0, 1, 1)):
+            with pytest.raises(OutputError, match="damaged shard"):
+                full.read(window)
+    path.write_bytes(b"")
+    with pytest.raises(OutputError, match="no shard"):
+        full.read(Window(0, 0, 64, 64))
+    assert list(full.missing()) == [Window(0, 0, 64, 64)]
+    full.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    np.testing.assert_array_equal(full.read(Window(0, 0, 64, 64)), pixels[:64, :64])
+
+
+def test_unfinished_windows_are_not_read_as_black(tmp_path, picture):
+    store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
+    store.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    np.testing.assert_array_equal(store.read(Window(0, 0, 64, 64)), pixels[:64, :64])
+    with pytest.raises(OutputError, match=r"no shard \(0, 1\)"):
+        store.read(Window(0, 0, 64, 65))
+
+
+def test_a_failing_write_leaves_no_mark(tmp_path, picture, monkeypatch):
+    store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
+
+    def fail(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic, "sync_tree", fail)
+    with pytest.raises(OutputError, match="full disk"):
+        store.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    assert not store.has_shard(0, 0)
+    assert [path.name for path in store.path.rglob("*") if path.is_file()] == ["zarr.json"]
+
+
+def test_a_killed_write_leaves_no_mark(tmp_path):
+    program = f"""
+import os, numpy as np
+from pathlib import Path
+from liif_cli.io import atomic
+from liif_cli.io.tilestore import TileStore
+from liif_cli.geometry.window import Window
+store = TileStore.create(Path({str(tmp_path / "s")!r}), height=64, width=128, channels=1,
+                         dtype="uint8", chunk=32, shard=64, fingerprint="f")
+store.write_shard(Window(0, 0, 64, 64), np.ones((64, 64, 1), np.uint8))
+atomic.os.replace = lambda *names: os._exit(9)
+store.write_shard(Window(0, 64, 64, 64), np.ones((64, 64, 1), np.uint8))
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=os.getcwd()).returncode == 9
+    store = TileStore.open(tmp_path / "s", "f")
+    assert list(store.missing()) == [Window(0, 64, 64, 64)]
+    store.write_shard(Window(0, 64, 64, 64), np.ones((64, 64, 1), np.uint8))
+    assert store.complete
+    assert (store.read(Window(0, 0, 64, 128)) == 1).all()
+
+
+def test_annotate_and_move(full, tmp_path, picture):
+    full.annotate({"software": "liif"})
+    full.move(tmp_path / "moved")
+    assert full.path == tmp_path / "moved"
+    opened = TileStore.open(tmp_path / "moved", "f1")
+    assert zarr.open_array(str(opened.path), mode="r").attrs["software"] == "liif"
+    for store in (full, opened):
+        assert store.complete
+        found = store.read(Window(5, 5, 100, 100))
+        np.testing.assert_array_equal(found, picture(HEIGHT, WIDTH)[5:105, 5:105])
+
+
+def test_an_unfinished_store_is_no_input(tmp_path, picture, read_all):
+    from liif_cli.errors import InputError
+
+    store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
+    with pytest.raises(InputError, match="unfinished"):
+        read_all(store.path)
+    fill(store, pixels)
+    np.testing.assert_array_equal(read_all(store.path), pixels)
+    metadata = store.path / "zarr.json"
+    metadata.write_text(metadata.read_text().replace(f'"version": {VERSION}', '"version": 99'))
+    with pytest.raises(InputError, match="version 99"):
+        read_all(store.path)
