@@ -24,7 +24,8 @@ Made from the help texts by `python docs/generate_cli.py`; change those, not thi
 def reference() -> str:
     """The page as Markdown."""
     # "liif" and not the name of the running program, and one width on every terminal
-    root = click.Context(liif, info_name="liif", terminal_width=WIDTH, max_content_width=WIDTH)
+    settings = {**liif.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    root = click.Context(liif, info_name="liif", **settings)
     parts = [HEAD, _section("liif", liif.get_help(root))]
     for name in liif.list_commands(root):
         command = liif.get_command(root, name)

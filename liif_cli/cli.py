@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
                 _say(error.format_message())
                 code = error.exit_code
             except LiifError as error:
-                if state.get("verbose"):
+                if state.get("verbose") and error.exit_code != EXIT_USAGE:
                     traceback.print_exc()
                 _say(str(error))
                 code = error.exit_code

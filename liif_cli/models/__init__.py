@@ -14,6 +14,7 @@ DECODERS = Registry(
     "decoder",
     {
         "liif": "liif_cli.models.decoders.liif:LIIF",
+        "lmliif": "liif_cli.models.decoders.lmliif:LMLIIF",
         "metasr": "liif_cli.models.decoders.metasr:MetaSR",
         "bicubic": "liif_cli.models.decoders.bicubic:Bicubic",
         "nearest": "liif_cli.models.decoders.nearest:Nearest",

@@ -68,5 +68,5 @@ class Decoder(Protocol):
         ...
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
-        """Multiply-adds (an LR pixel in ``prepare``, an output pixel in ``query``), (y, x) scale."""
+        """Multiply-adds (an LR pixel in ``prepare``, an output pixel in ``query``)."""
         ...

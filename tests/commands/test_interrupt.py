@@ -20,7 +20,7 @@ SIDE = 9000
 
 
 def command(folder: Path) -> list[str]:
-    options = ["--size", f"{SIDE}x{SIDE}", "--model", "bicubic", "--max-memory", "1GiB"]
+    options = ["--size", f"{SIDE}x{SIDE}", "--model", "bicubic", "--max-memory", "900MiB"]
     return [
         *(sys.executable, "-m", "liif_cli", "upscale"),
         *(str(folder / "in"), str(folder / "out"), "--format", "tiff", *options),

@@ -21,8 +21,10 @@ def train(folder: Path, out: Path, *args: str) -> Result:
     sets = [text for value in TINY for text in ("--set", value)]
     return CliRunner().invoke(
         liif,
-        ["train", "--preset", "edsr-small-liif", "--data", str(folder), "--out", str(out)]
-        + ["--device", "cpu", *sets, *args],
+        [
+            *("train", "--preset", "edsr-small-liif", "--device", "cpu"),
+            *("--data", str(folder), "--out", str(out), *sets, *args),
+        ],
     )
 
 

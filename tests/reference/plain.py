@@ -81,12 +81,11 @@ def plain_liif(
     codes = unfold_feat(feat) if feat_unfold else feat[0].flatten(1).t().contiguous()
     cell = 2 / torch.tensor(out_shape, dtype=feat.dtype) * sides
     shifts = [(-1, -1), (-1, 1), (1, -1), (1, 1)] if local_ensemble else [(0, 0)]
-    nudge = NUDGE if local_ensemble else 0.0
     results = []
     for coord in _chunks(out_shape, feat.dtype, queries):
         colours, areas = [], []
         for shift in shifts:
-            moved = coord + torch.tensor(shift, dtype=feat.dtype) / sides + nudge
+            moved = coord + torch.tensor(shift, dtype=feat.dtype) / sides + NUDGE
             row, col = _lookup(moved.clamp(-1 + NUDGE, 1 - NUDGE), height, width)
             centre = torch.stack(
                 [pixel_centres(height, feat.dtype)[row], pixel_centres(width, feat.dtype)[col]], -1

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from liif_cli.geometry.axis import AxisSlice
 
@@ -71,3 +72,17 @@ def axis_members(axis: AxisSlice, local_ensemble: bool) -> AxisMembers:
     kept = np.flatnonzero(weight)
     order = kept[np.lexsort((index[kept], code[kept]))]
     return AxisMembers(index[order], code[order], rel[order], weight[order])
+
+
+def bilinear(
+    image: torch.Tensor, rows: AxisSlice, cols: AxisSlice, local_ensemble: bool
+) -> torch.Tensor:
+    """The LR image (3, h, w) blended with the ensemble's weights: (3, len(rows), len(cols))."""
+    for axis in (cols, rows):
+        members = axis_members(axis, local_ensemble)
+        low, high = int(members.code[0]), int(members.code[-1]) + 1
+        weights = np.zeros((high - low, len(axis)), np.float32)
+        weights[members.code - low, members.index] = members.weight
+        # transposed twice: columns first, then rows, and (3, rows, cols) again
+        image = (image[..., low:high] @ torch.from_numpy(weights).to(image)).mT
+    return image

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.blocks import MLP
-from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, sides
+from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear, sides
 from liif_cli.models.members import MembersKind, TrainMembers
 
 __all__ = ["LIIF", "LIIFLatent", "TrainMembers"]
@@ -142,10 +142,14 @@ class LIIF(nn.Module):
     @torch.no_grad()
     def query(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
-        if latent.first.device.type == "cpu":
-            planes = self._query_blocks(latent, rows, cols)
-        else:
-            planes = self._query_dense(latent, rows, cols)
+        if latent.first.device.type != "cpu":
+            return self.query_dense(latent, rows, cols)
+        return self._finish(self._query_blocks(latent, rows, cols), latent, rows, cols)
+
+    def _finish(
+        self, planes: torch.Tensor, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice
+    ) -> torch.Tensor:
+        """Planes (3, height, width), and the image where the model has the skip, as pixels."""
         if latent.image is not None:
             planes += _bilinear(latent.image.to(planes.dtype), rows, cols, self.local_ensemble)
         return planes.permute(1, 2, 0).contiguous()
@@ -174,8 +178,9 @@ class LIIF(nn.Module):
                     target.addcmul_(colours, row_weight[pairs, None])
         return planes.add_(kernel.last_bias[:, None, None])
 
-    def _query_dense(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
-        """Planes (3, len(rows), len(cols)) by blocks of whole output rows, for accelerators."""
+    @torch.no_grad()
+    def query_dense(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
+        """What ``query`` gives, by blocks of whole output rows: how accelerators want it."""
         first, device = latent.first, latent.first.device
         out_dtype = torch.promote_types(first.dtype, torch.float32)
         _, of_rel, _ = self._first_weights()
@@ -195,7 +200,7 @@ class LIIF(nn.Module):
                         hidden = layer(hidden.relu_())
                     weight = row_weight[block, None] * col_weight
                     planes[:, block] += hidden.permute(2, 0, 1).to(out_dtype) * weight
-        return planes
+        return self._finish(planes, latent, rows, cols)
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -231,20 +236,6 @@ class LIIF(nn.Module):
 
 def _on(device: torch.device, *arrays: np.ndarray[Any, Any]) -> list[torch.Tensor]:
     return [torch.from_numpy(array).to(device) for array in arrays]
-
-
-def _bilinear(
-    image: torch.Tensor, rows: AxisSlice, cols: AxisSlice, local_ensemble: bool
-) -> torch.Tensor:
-    """The LR image (3, h, w) blended with the ensemble's weights: (3, len(rows), len(cols))."""
-    for axis in (cols, rows):
-        members = axis_members(axis, local_ensemble)
-        low, high = int(members.code[0]), int(members.code[-1]) + 1
-        weights = np.zeros((high - low, len(axis)), np.float32)
-        weights[members.code - low, members.index] = members.weight
-        # transposed twice: columns first, then rows, and (3, rows, cols) again
-        image = (image[..., low:high] @ torch.from_numpy(weights).to(image)).mT
-    return image
 
 
 class _Kernel:

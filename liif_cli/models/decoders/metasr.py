@@ -3,8 +3,8 @@
 A pixel's top left corner picks a code; a weight net of one hidden layer gives the 9C x 3 matrix
 that turns the unfolded code into a colour. The colour is linear in the code and in the hidden
 layer, so the weight net's last layer and the code fold into a 3 x 256 matrix a code, once, and a
-pixel costs 3 x 256 multiply-adds instead of 9C x 3 x 257. The hidden layer's input is separable over
-rows and columns, and repeats from code to code at whole scales.
+pixel costs 3 x 256 multiply-adds instead of 9C x 3 x 257. The hidden layer's input is separable
+over rows and columns, and repeats from code to code at whole scales.
 """
 
 from __future__ import annotations
@@ -102,12 +102,14 @@ class MetaSR(nn.Module):
     @torch.no_grad()
     def query(self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
-        # unfolded codes are gathered position by position, channels last
-        fold = self._fold_weights().view(-1, self.channels, 9).permute(2, 1, 0)
-        fold = fold.reshape(9 * self.channels, -1)
         if latent.feat.device.type == "cpu":
-            return self._query_codes(latent, fold, rows, cols)
-        return self._query_dense(latent, fold, rows, cols)
+            return self._query_codes(latent, rows, cols)
+        return self.query_dense(latent, rows, cols)
+
+    def _fold_by_position(self) -> torch.Tensor:
+        """(9C, 3 * 257), an unfolded code counted position by position, channels last."""
+        fold = self._fold_weights().view(-1, self.channels, 9).permute(2, 1, 0)
+        return fold.reshape(9 * self.channels, -1)
 
     def _matrices(
         self, latent: MetaSRLatent, fold: torch.Tensor, row: int, start: int, stop: int
@@ -125,10 +127,10 @@ class MetaSR(nn.Module):
         return folded[:, : 3 * HIDDEN].view(count, 3, HIDDEN), folded[:, 3 * HIDDEN :]
 
     def _query_codes(
-        self, latent: MetaSRLatent, fold: torch.Tensor, rows: AxisSlice, cols: AxisSlice
+        self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice
     ) -> torch.Tensor:
         """LR row by LR row: batched products of the codes' matrices with their pixels."""
-        weight = self.imnet.linears[0].weight
+        fold, weight = self._fold_by_position(), self.imnet.linears[0].weight
         out_dtype = torch.promote_types(fold.dtype, torch.float32)
         out = torch.empty(len(rows), len(cols), 3, dtype=out_dtype)
         of_row = torch.from_numpy(rows.rel_corner).to(weight.dtype)[:, None] * weight[:, 0]
@@ -158,11 +160,14 @@ class MetaSR(nn.Module):
                     strip.put(colours, out[start:stop])
         return out
 
-    def _query_dense(
-        self, latent: MetaSRLatent, fold: torch.Tensor, rows: AxisSlice, cols: AxisSlice
-    ) -> torch.Tensor:
-        """Blocks of whole output rows, a copy of its code's matrix a pixel, for accelerators."""
-        device, weight = fold.device, self.imnet.linears[0].weight
+    @torch.no_grad()
+    def query_dense(self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
+        """What ``query`` gives, by blocks of whole output rows: how accelerators want it.
+
+        Each pixel takes a copy of its code's matrix.
+        """
+        fold, weight = self._fold_by_position(), self.imnet.linears[0].weight
+        device = fold.device
         out_dtype = torch.promote_types(fold.dtype, torch.float32)
         low, high = int(cols.corner[0]), int(cols.corner[-1]) + 1
         col_code = torch.from_numpy(cols.corner - low).to(device)

@@ -1,0 +1,310 @@
+"""LM-LIIF: LIIF with the width moved from the output grid to the LR grid.
+
+Latent modulated function (He, Jin: CVPR 2024, arXiv 2404.16451, section 3). On the LR grid, once a
+code, a latent MLP turns the unfolded code and the cell into a short code and, for each hidden layer
+of a narrow render MLP, a scale and a shift. A pixel and member then runs
+
+    [short code, rel, cell] -> depth times { linear, times (1 + scale), plus shift, ReLU } -> linear
+
+and the local ensemble is LIIF's. The modulations fold into matrices of each code,
+diag(1 + scale) W and (1 + scale) b + shift, and the output pixels of which a code is a member are a
+run of rows times a run of columns: rendering goes code by code. A compiled kernel does that where
+numba is installed; otherwise torch modulates pixel by pixel with shared weights.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.models.blocks import MLP
+from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear
+from liif_cli.models.members import MembersKind, TrainMembers
+
+log = logging.getLogger(__name__)
+
+BLOCK_PAIRS = 1 << 13
+"""(pixel, member) pairs of a block of the torch path on the CPU: its buffers stay in the cache."""
+DEVICE_BLOCK_PAIRS = 1 << 20
+"""The same on an accelerator, where only full waves of work pay."""
+PREPARE_ROWS = 64
+"""LR rows whose wide hidden layer is held at once."""
+
+
+@dataclass(frozen=True)
+class LMLIIFLatent:
+    """Short code and modulations (h, w, code + 2 depth width) of a window; the image (3, h, w)
+    where the model has the skip; the cell (2,)."""
+
+    modulation: torch.Tensor
+    image: torch.Tensor | None
+    cell: torch.Tensor
+
+
+class LMLIIF(nn.Module):
+    """Latent modulated local implicit image function.
+
+    Args:
+        channels: channels C of feat.
+        code: length of the short code.
+        width: of the render MLP's hidden layers.
+        depth: number of the render MLP's hidden layers.
+        latent_hidden: widths of the latent MLP's hidden layers.
+        local_ensemble: as LIIF's.
+        feat_unfold: as LIIF's, for the latent MLP's input.
+        cell_decode: give the pixel's size to both MLPs.
+        skip: "bilinear" adds the bilinearly sampled input image; None for the paper's models.
+    """
+
+    exact_tiling = True
+
+    def __init__(
+        self,
+        channels: int,
+        code: int = 16,
+        width: int = 16,
+        depth: int = 6,
+        latent_hidden: Sequence[int] = (208,),
+        local_ensemble: bool = True,
+        feat_unfold: bool = True,
+        cell_decode: bool = True,
+        skip: str | None = None,
+    ) -> None:
+        super().__init__()
+        if skip not in (None, "bilinear"):
+            raise ValueError(f"skip is None or 'bilinear', got {skip!r}")
+        if min(code, width, depth) < 1:
+            raise ValueError(f"code, width and depth are 1 or more, got {code}, {width}, {depth}")
+        self.channels, self.code, self.width, self.depth = channels, code, width, depth
+        self.local_ensemble = local_ensemble
+        self.feat_unfold = feat_unfold
+        self.cell_decode = cell_decode
+        self.skip = skip
+        self.code_channels = channels * (9 if feat_unfold else 1)
+        self.members: MembersKind = "ensemble" if local_ensemble else "nearest"
+        cell = 2 if cell_decode else 0
+        self.modulations = code + 2 * depth * width
+        self.latent = MLP(self.code_channels + cell, self.modulations, latent_hidden)
+        self.render = MLP(code + 2 + cell, 3, [width] * depth)
+
+    def radius(self, axis: AxisMap) -> int:
+        """1 for the unfolding, 1 for the ensemble's second code."""
+        return int(self.feat_unfold) + int(self.local_ensemble)
+
+    def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
+        """The modulations; the wide hidden layers are made a few rows at a time."""
+        return 4 * (self.modulations + 3)
+
+    def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
+        """The result and the buffers of a block."""
+        return 4 * (6 * height * width + 4 * BLOCK_PAIRS * (self.modulations + 2 * self.width))
+
+    def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
+        """The latent MLP a code; the render MLP a pixel and member."""
+        members = 4 if self.local_ensemble else 1
+        latent = sum(layer.weight.numel() for layer in self.latent.linears)
+        return latent, members * sum(layer.weight.numel() for layer in self.render.linears)
+
+    # -- the latent MLP ---------------------------------------------------------------------------
+
+    def _modulate(self, feat: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
+        """Short code and modulations (N, h, w, modulations); ``cell`` is (N, 2)."""
+        first, *layers = self.latent.linears
+        side = 3 if self.feat_unfold else 1
+        of_code = first.weight[:, : self.code_channels].reshape(-1, self.channels, side, side)
+        hidden = F.conv2d(
+            feat.contiguous(memory_format=torch.channels_last),
+            of_code.contiguous(memory_format=torch.channels_last),
+            first.bias,
+            padding=side // 2,
+        ).permute(0, 2, 3, 1)
+        if self.cell_decode:
+            of_cell = cell.to(hidden.dtype) @ first.weight[:, self.code_channels :].t()
+            hidden = hidden + of_cell[:, None, None]
+        for layer in layers:
+            hidden = layer(F.relu(hidden, inplace=True))
+        return hidden
+
+    def _first_layer(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The render MLP's first weights of the short code, of rel, of cell: (width, ...)."""
+        weight = self.render.linears[0].weight
+        of_cell = weight[:, self.code + 2 :] if self.cell_decode else None
+        return weight[:, : self.code], weight[:, self.code : self.code + 2], of_cell
+
+    def _scales_and_shifts(self, modulation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(..., depth, width) factors 1 + scale, and shifts."""
+        shape = (*modulation.shape[:-1], self.depth, self.width)
+        scale, shift = modulation[..., self.code :].split(self.depth * self.width, dim=-1)
+        return scale.reshape(shape) + 1, shift.reshape(shape)
+
+    # -- rendering --------------------------------------------------------------------------------
+
+    def prepare(
+        self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]
+    ) -> LMLIIFLatent:
+        """The modulations of a window, once a window."""
+        told = feat.new_tensor(cell)
+        height, width = feat.shape[2:]
+        modulation = feat.new_empty(height, width, self.modulations)
+        halo = int(self.feat_unfold)
+        for start in range(0, height, PREPARE_ROWS):
+            stop = min(height, start + PREPARE_ROWS)
+            top, bottom = max(0, start - halo), min(height, stop + halo)
+            part = self._modulate(feat[:, :, top:bottom], told[None])[0]
+            modulation[start:stop] = part[start - top : stop - top]
+        return LMLIIFLatent(modulation, image[0] if self.skip else None, told)
+
+    @torch.no_grad()
+    def query(self, latent: LMLIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
+        """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
+        row_members = axis_members(rows, self.local_ensemble)
+        col_members = axis_members(cols, self.local_ensemble)
+        shape = (len(rows), len(cols))
+        compiled = compiled_kernel()
+        if (
+            compiled
+            and latent.modulation.device.type == "cpu"
+            and latent.modulation.dtype
+            in (
+                torch.float32,
+                torch.float64,
+            )
+        ):
+            colours = self._query_compiled(compiled, latent, row_members, col_members, shape)
+        else:
+            colours = self._query_torch(latent, row_members, col_members, shape)
+        if latent.image is not None:
+            image = latent.image.to(colours.dtype)
+            colours += bilinear(image, rows, cols, self.local_ensemble).permute(1, 2, 0)
+        return colours
+
+    def _query_compiled(
+        self,
+        kernel: Any,
+        latent: LMLIIFLatent,
+        rows: AxisMembers,
+        cols: AxisMembers,
+        shape: tuple[int, int],
+    ) -> torch.Tensor:
+        of_code, of_rel, of_cell = self._first_layer()
+        first, *hidden, last = self.render.linears
+        bias = first.bias if of_cell is None else first.bias + of_cell @ latent.cell
+        weights = (
+            torch.stack([layer.weight for layer in hidden])
+            if hidden
+            else of_code.new_empty(0, self.width, self.width)
+        )
+        biases = (
+            torch.stack([layer.bias for layer in hidden])
+            if hidden
+            else bias.new_empty(0, self.width)
+        )
+        colours = kernel(
+            latent.modulation.numpy(),
+            [
+                part.detach().numpy()
+                for part in (of_code, of_rel, bias, weights, biases, last.weight, last.bias)
+            ],
+            rows,
+            cols,
+            shape,
+        )
+        return torch.from_numpy(colours)
+
+    def _query_torch(
+        self,
+        latent: LMLIIFLatent,
+        rows: AxisMembers,
+        cols: AxisMembers,
+        shape: tuple[int, int],
+    ) -> torch.Tensor:
+        """Pixel by pixel with gathered modulations: any device and precision."""
+        modulation = latent.modulation
+        device, dtype = modulation.device, modulation.dtype
+        out_dtype = torch.promote_types(dtype, torch.float32)
+        of_code, of_rel, of_cell = self._first_layer()
+        first, *hidden, last = self.render.linears
+        bias = first.bias if of_cell is None else first.bias + of_cell @ latent.cell
+        code, rel, weight, index = (
+            torch.from_numpy(array).to(device)
+            for array in (cols.code, cols.rel, cols.weight, cols.index)
+        )
+        of_col = (rel[:, None] * of_rel[:, 1]).to(dtype)
+        colours = torch.zeros(shape[0], shape[1], 3, dtype=out_dtype, device=device)
+        most = BLOCK_PAIRS if device.type == "cpu" else DEVICE_BLOCK_PAIRS
+        step = max(1, most // len(cols))
+        for run in rows.runs():
+            row = modulation[int(rows.code[run.start])]
+            scale, shift = self._scales_and_shifts(row)
+            start = F.linear(row[:, : self.code], of_code, bias)[code] + of_col
+            scale, shift = scale[code], shift[code]
+            for first_pair in range(run.start, run.stop, step):
+                part = slice(first_pair, min(run.stop, first_pair + step))
+                row_rel = torch.from_numpy(rows.rel[part]).to(device, dtype)
+                row_weight = torch.from_numpy(rows.weight[part]).to(device)
+                values = start + (row_rel[:, None] * of_rel[:, 0])[:, None]
+                values = F.relu_(torch.addcmul(shift[:, 0], values, scale[:, 0]))
+                for number, layer in enumerate(hidden, start=1):
+                    values = torch.addcmul(shift[:, number], layer(values), scale[:, number])
+                    values = F.relu_(values)
+                answers = last(values).to(out_dtype) * (row_weight[:, None] * weight)[..., None]
+                top = int(rows.index[part.start])
+                target = colours[top : top + len(row_rel)]
+                target.index_add_(1, index, answers)
+        return colours
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def sample(
+        self, image: torch.Tensor, feat: torch.Tensor, members: TrainMembers, cell: torch.Tensor
+    ) -> torch.Tensor:
+        """Normalised colours (N, Q, 3) at scattered pixels, differentiable.
+
+        Args:
+            image: (N, 3, h, w), normalised.
+            feat: (N, C, h, w).
+            members: codes, relative coordinates and weights of the pixels.
+            cell: (N, 2) as (y, x), 2 / scale of each sample.
+        """
+        modulation = self._modulate(feat, cell).flatten(0, 2)
+        of_code, of_rel, of_cell = self._first_layer()
+        first, *hidden, last = self.render.linears
+        # what does not depend on the pixel is added once a code
+        start = F.linear(modulation[:, : self.code], of_code, first.bias)
+        if of_cell is not None:
+            per_image = feat.shape[2] * feat.shape[3]
+            start = start + (cell.to(start.dtype) @ of_cell.t()).repeat_interleave(per_image, 0)
+        table = torch.cat([start, modulation[:, self.code :]], 1)
+        gathered = F.embedding(members.code, table)
+        scale, shift = gathered[..., self.width :].split(self.depth * self.width, dim=-1)
+        scales = scale.split(self.width, dim=-1)
+        shifts = shift.split(self.width, dim=-1)
+        values = gathered[..., : self.width] + members.rel.to(table.dtype) @ of_rel.t()
+        values = F.relu(torch.addcmul(values + shifts[0], values, scales[0]))
+        for number, layer in enumerate(hidden, start=1):
+            values = layer(values)
+            values = F.relu(torch.addcmul(values + shifts[number], values, scales[number]))
+        colours = last(values).float()
+        if self.skip:
+            pixels = image.permute(0, 2, 3, 1).reshape(-1, 3)
+            colours = colours + F.embedding(members.code, pixels)
+        return (colours * members.weight[..., None]).sum(2)
+
+
+@cache
+def compiled_kernel() -> Any:
+    """The compiled kernel, or None where numba is not installed."""
+    try:
+        from liif_cli.models.decoders.lmliif_compiled import query
+    except ImportError as error:
+        log.info("numba is not there (%s): lmliif renders with torch, several times slower", error)
+        return None
+    return query

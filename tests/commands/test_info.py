@@ -1,0 +1,158 @@
+"""``liif info``, ``models``, ``sample`` and ``convert`` through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from safetensors import safe_open
+
+from liif_cli.cli import liif
+from liif_cli.models import checkpoint
+from liif_cli.models.loader import DEFAULT_MODEL, shipped
+from liif_cli.models.model import Model, ModelSpec, Part
+
+SPEC = ModelSpec(
+    encoder=Part("edsr", {"n_resblocks": 1, "n_feats": 4, "res_scale": 1.0}),
+    decoder=Part("liif", {"hidden": [8]}),
+)
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(liif, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(Model(SPEC), {"data": "noise", "psnr": {"x2": 30.5}}, path)
+    return path
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """The same network as a file in the published layout."""
+    args = {
+        "encoder_spec": {
+            "name": "edsr-baseline",
+            "args": {"no_upsampling": True, "n_resblocks": 1, "n_feats": 4},
+        },
+        "imnet_spec": {"name": "mlp", "args": {"out_dim": 3, "hidden_list": [8]}},
+    }
+    state = {key.removeprefix("decoder."): v for key, v in Model(SPEC).state_dict().items()}
+    path = tmp_path / "published.pth"
+    torch.save({"model": {"name": "liif", "args": args, "sd": state}, "epoch": 1}, path)
+    return path
+
+
+def test_info_of_several_files(tmp_path: Path, weights: Path) -> None:
+    image = tmp_path / "a.jpg"
+    Image.new("L", (30, 20)).save(image, dpi=(72, 72))
+    result = run("info", image, weights)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    first, second = result.stdout.split(f"{weights}\n")
+    lines = {tuple(line.split(maxsplit=1)) for line in first.splitlines()[1:]}
+    assert {("kind", "image"), ("format", "jpg"), ("size", "30x20"), ("channels", "1")} <= lines
+    assert ("resolution", "72x72 dpi") in lines
+    assert "edsr(n_resblocks=1, n_feats=4, res_scale=1.0)" in second
+    assert "data noise, psnr x2 30.5" in second
+
+
+def test_info_as_json_with_one_bad_file(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    result = run("info", "--json", tmp_path / "bad.png", weights, tmp_path / "missing.png")
+    assert result.exit_code == 1
+    bad, good, missing = json.loads(result.stdout)
+    assert bad["path"] == str(tmp_path / "bad.png")
+    assert str(tmp_path / "bad.png") in bad["error"]
+    assert "missing.png" in missing["error"]
+    assert result.stderr.count("error: ") == 2
+    parameters = sum(value.numel() for value in Model(SPEC).parameters())
+    assert (good["kind"], good["parameters"]) == ("weights", parameters)
+    assert good["card"] == {"data": "noise", "psnr": {"x2": 30.5}}
+    assert len(good["digest"]) == 64
+
+
+def test_models_lists_every_name(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    monkeypatch.setattr("liif_cli.models.loader.WEIGHTS", weights.parent)
+    result = run("models", "--json")
+    assert result.exit_code == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    assert [facts["name"] for facts in found] == ["tiny", "bicubic", "nearest"]
+    assert found[0]["psnr"] == {"x2": 30.5}
+    text = run("models").stdout.splitlines()
+    assert len(text) == 3
+    assert text[0].startswith("tiny: encoder edsr(")
+    assert "PSNR x2 30.5" in text[0]
+
+
+def test_the_default_is_marked(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    weights.rename(weights.with_name(f"{DEFAULT_MODEL}.safetensors"))
+    monkeypatch.setattr("liif_cli.models.loader.WEIGHTS", weights.parent)
+    starred = [line for line in run("models").stdout.splitlines() if " *:" in line]
+    assert [line.split()[0] for line in starred] == [DEFAULT_MODEL]
+
+
+def test_models_of_the_package_load() -> None:
+    result = run("models", "--json")
+    assert result.exit_code == 0, result.stderr
+    names = [facts["name"] for facts in json.loads(result.stdout)]
+    assert names == [*shipped(), "bicubic", "nearest"]
+
+
+def test_sample_writes_images(tmp_path: Path) -> None:
+    result = run("sample", tmp_path / "new" / "photos")
+    assert result.exit_code == 0, result.stderr
+    paths = result.stdout.splitlines()
+    assert len(paths) == 4
+    for path in paths:
+        with Image.open(path) as image:
+            assert min(image.size) >= 200
+    (tmp_path / "file").write_text("")
+    result = run("sample", tmp_path / "file" / "photos")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert "unexpected" not in result.stderr
+
+
+def test_convert_a_published_checkpoint(tmp_path: Path, published: Path) -> None:
+    target = tmp_path / "own.safetensors"
+    result = run("convert", published, target)
+    assert result.exit_code == 0, result.stderr
+    with safe_open(target, "pt") as file:
+        keys = set(file.keys())
+        tensor = file.get_tensor("decoder.imnet.layers.0.weight")
+    assert keys == set(Model(SPEC).state_dict())
+    sd = torch.load(published, weights_only=True)["model"]["sd"]
+    torch.testing.assert_close(tensor, sd["imnet.layers.0.weight"], rtol=0, atol=0)
+    before = target.read_bytes()
+    result = run("convert", published, target)
+    assert result.exit_code == 1
+    assert "--overwrite" in result.stderr
+    assert target.read_bytes() == before
+    assert run("convert", target, target, "--overwrite").exit_code == 0
+    assert checkpoint.load(target).card == checkpoint.load(published).card
+
+
+def test_convert_refuses(tmp_path: Path, published: Path) -> None:
+    assert run("convert", published, tmp_path / "own.pth").exit_code == 2
+    (tmp_path / "bad.pth").write_bytes(b"no checkpoint at all")
+    (tmp_path / "file").write_text("")
+    for source, target, words in (
+        (tmp_path / "bad.pth", tmp_path / "own.safetensors", "is no checkpoint"),
+        (tmp_path / "missing.pth", tmp_path / "own.safetensors", "cannot read"),
+        (published, tmp_path / "file" / "own.safetensors", "cannot write"),
+        (published, tmp_path / "nowhere" / "own.safetensors", "cannot write"),
+    ):
+        result = run("convert", source, target)
+        assert result.exit_code == 1, result.stderr
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+        assert words in result.stderr
+    assert not (tmp_path / "own.safetensors").exists()
