@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 			"build, which may be several GB. The head of the Makefile says how to get the small one."; \
 	fi
 	@$(PIP) install -c constraints.txt $(TORCH_ARGS) torch
-	@$(PIP) install -c constraints.txt --editable '.[dev]'
+	@$(PIP) install -c constraints.txt --editable '.[dev,fast]'
 	@touch $@
 
 demo: $(STAMP)

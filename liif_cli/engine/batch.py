@@ -185,7 +185,10 @@ class Batch:
         plan = make_plan(
             self.spec,
             facts,
-            [self._output_facts(pair.output(name), name) for name in self._formats(pair, info.format)],
+            [
+                self._output_facts(pair.output(name), name)
+                for name in self._formats(pair, info.format)
+            ],
             cost,
             self.machine,
             model_digest=self.loaded.digest,

@@ -24,7 +24,6 @@ from liif_cli.io.tilestore import TileStore
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
 
-
 log = logging.getLogger(__name__)
 
 

@@ -152,7 +152,9 @@ def _check_metadata(path: Path, metadata: Mapping[str, str]) -> None:
 
 def _load_published(path: Path) -> Checkpoint:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # a file object: of a path, torch would go by the suffix
+        with path.open("rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is refused",
@@ -167,6 +169,12 @@ def _load_published(path: Path) -> Checkpoint:
             expected="a whole published checkpoint",
             cure="copy or download it again",
         ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"{path} is no published checkpoint",
+            got=f"a {type(content).__name__}",
+            expected="{'model': {'name', 'args', 'sd'}} of a LIIF or MetaSR network",
+        )
     try:
         name, args, tensors = (content["model"][key] for key in ("name", "args", "sd"))
         spec = _published_spec(path, str(name), dict(args))

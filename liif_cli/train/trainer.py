@@ -171,7 +171,7 @@ class Trainer:
             colours = self.decoder.sample(batch.image, feat, batch.members, batch.cell)
         loss = (colours - batch.target).abs().mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.optimizer.step()
         self.iteration += 1

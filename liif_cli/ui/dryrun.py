@@ -6,16 +6,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from liif_cli.engine.batch import PlannedImage, plan_batch
 from liif_cli.engine.probe import estimate_seconds
 from liif_cli.errors import EXIT_FAILED, EXIT_OK
+from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import RenderSpec
 from liif_cli.ui.format import duration, megapixels, named, sides, size_of
 from liif_cli.ui.progress import batch_progress, plan_details
-
-COLUMNS = ("input", "output", "size", "tasks", "memory", "of", "disk", "about")
 
 
 def dry_run_batch(
@@ -44,7 +43,7 @@ def dry_run_batch(
     _line(
         console,
         f"{len(planned)} images, {failed} of them would fail and {finished} are finished; "
-        f"{megapixels(pixels)} in about {duration(sum(seconds))}; nothing was written",
+        f"{megapixels(pixels)} in about {duration(sum(seconds))} of rendering; nothing was written",
     )
     return EXIT_FAILED if failed else EXIT_OK
 
@@ -53,51 +52,47 @@ def _seconds(image: PlannedImage) -> float:
     return estimate_seconds(image.plan) if image.plan and not image.skipped else 0.0
 
 
-def _cells(image: PlannedImage, seconds: float) -> tuple[str, ...] | None:
-    """One text a column, None for an image without a plan."""
-    plan = image.plan
-    if plan is None:
-        return None
+def _costs(image: PlannedImage, plan: RenderPlan, seconds: float) -> tuple[str, ...]:
+    """Tasks, memory, disk and time."""
     return (
-        plan.input,
-        plan.output,
-        f"{sides(plan.in_shape)} -> {sides(plan.out_shape)}",
-        str(len(plan.task_grid)),
-        size_of(plan.projected_mem),
-        size_of(plan.allowed_mem),
-        size_of(plan.projected_disk),
-        "finished before" if image.skipped else duration(seconds),
+        f"{len(plan.task_grid)} tasks",
+        f"memory {size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}",
+        f"disk {size_of(plan.projected_disk)}",
+        "finished before" if image.skipped else f"about {duration(seconds)}",
     )
 
 
 def _print_table(planned: list[PlannedImage], seconds: list[float], console: Console) -> None:
-    table = Table()
-    for number, name in enumerate(COLUMNS):
-        table.add_column(name, overflow="fold", justify="left" if number < 2 else "right")
-    errors = []
+    image_column = Column("image", overflow="fold")
+    table = Table(image_column, "size", "tasks", "memory", "disk", "time", show_lines=True)
     for image, estimate in zip(planned, seconds, strict=True):
-        cells = _cells(image, estimate)
-        if cells:
-            table.add_row(*map(escape, cells))
-        else:
-            errors.append(f"error: {named(image.input, image.error or '')}")
+        plan = image.plan
+        if plan is None:
+            continue
+        tasks, memory, disk, time = _costs(image, plan, estimate)
+        table.add_row(
+            escape(f"{plan.input}\n-> {plan.output}"),
+            f"{sides(plan.in_shape)}\n-> {sides(plan.out_shape)}",
+            tasks.partition(" ")[0],
+            memory.partition(" ")[2].replace(" of", "\nof"),
+            disk.partition(" ")[2],
+            time,
+        )
     console.print(table)
-    for error in errors:
-        _line(console, error)
+    for image in planned:
+        if image.plan is None:
+            _line(console, f"error: {named(image.input, image.error or 'no plan')}")
 
 
 def _print_lines(planned: list[PlannedImage], seconds: list[float], console: Console) -> None:
     for image, estimate in zip(planned, seconds, strict=True):
-        cells = _cells(image, estimate)
-        if cells is None:
-            _line(console, f"error: {named(image.input, image.error or '')}")
+        plan = image.plan
+        if plan is None:
+            _line(console, f"error: {named(image.input, image.error or 'no plan')}")
             continue
-        _, output, size, tasks, memory, allowed, disk, time = cells
-        _line(
-            console,
-            f"{image.input} -> {output}: {size}, {tasks} tasks, memory {memory} of {allowed}, "
-            f"disk {disk}, {time if image.skipped else f'about {time}'}",
-        )
+        sizes = f"{sides(plan.in_shape)} -> {sides(plan.out_shape)}"
+        costs = ", ".join(_costs(image, plan, estimate))
+        _line(console, f"{plan.input} -> {plan.output}: {sizes}, {costs}")
 
 
 def _line(console: Console, text: str) -> None:

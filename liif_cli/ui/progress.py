@@ -16,6 +16,7 @@ from typing import Protocol, Self, TextIO
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from liif_cli.engine.events import (
@@ -204,10 +205,12 @@ class BarProgress:
         self.images = self.finished = self.pixels = 0
         self.began = clock()
         self.progress = Progress(
-            TextColumn("{task.description}", markup=True),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            _StateColumn(),
+            TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
+            _StateColumn(table_column=Column(no_wrap=True)),
             console=console,
             # a cleared bar leaves only the lines above it and the summary
             transient=True,
@@ -279,21 +282,27 @@ class BarProgress:
             tracker.pixels += event.pixels
             self.pixels += event.pixels
             self.progress.update(task, completed=tracker.pixels)
+            self.progress.update(self.batch, completed=self._images_done())
 
     def _end(self, path: Path) -> None:
         entry = self.running.pop(str(path), None)
         if entry is not None:
             self.progress.remove_task(entry[0])
         self.finished += 1
-        self.progress.update(self.batch, completed=self.finished)
+        self.progress.update(self.batch, completed=self._images_done())
+
+    def _images_done(self) -> float:
+        """Images, with the rendered share of those in flight."""
+        return self.finished + sum(tracker.share for _, tracker in self.running.values())
 
     def _batch_state(self) -> str:
         spent = self.clock() - self.began
+        done = self._images_done()
         parts = [f"{self.finished}/{self.images}"]
         if self.pixels:
             parts.append(rate(self.pixels, spent))
-        if 0 < self.finished < self.images:
-            left = spent * (self.images - self.finished) / self.finished
+        if 0 < done < self.images:
+            left = spent * (self.images - done) / done
             parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 

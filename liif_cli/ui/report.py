@@ -52,8 +52,10 @@ def check_report_path(path: Path) -> None:
     """Refuse a report that could not be written, before the work rather than after it.
 
     Raises:
-        UsageError: the folder is not there.
+        UsageError: its folder is not there, or it is a folder itself.
     """
+    if path.is_dir():
+        raise UsageError("--report", got=f"{str(path)!r}, a folder", expected="a file")
     if not path.parent.is_dir():
         raise UsageError(
             "--report",

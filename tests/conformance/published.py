@@ -50,7 +50,7 @@ def golden_rgb(name: str) -> npt.NDArray[np.float32]:
 
 
 def write_checkpoint(name: str, folder: Path) -> Path:
-    """The checkpoint of a case: the golden file, or one of the published form with the formula's."""
+    """The checkpoint of a case: the golden file, or one like it with the formula's weights."""
     if (GOLDEN / f"{name}.pth").exists():
         return GOLDEN / f"{name}.pth"
     case = CASES[name]

@@ -1,4 +1,4 @@
-"""An output pixel by pixel as tiles give it: read windows with their halo, each encoded by itself."""
+"""An output as tiles give it: read windows with their halo, each encoded by itself."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def render(
 def well_defined(in_shape: tuple[int, int], out_shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Pixels (height, width) at which the published formula of the local ensemble has a value.
 
-    In the outermost half LR pixel both members of an axis are one code. Where that code's centre is
-    the pixel itself (at odd scales), both areas are 0: the published weights are 1e-9 over 1e-9 plus
-    rounding, and differ between float32 and float64. Ours give the limit; nothing to compare with.
+    In the outermost half LR pixel both members of an axis are one code. Where that code's centre
+    is the pixel's own (at odd scales), both areas are 0: the published weights are 1e-9 over 1e-9
+    plus rounding, and differ between float32 and float64. Ours are the limit; there is nothing to
+    compare them with.
     """
     defined = []
     for n_in, n_out in zip(in_shape, out_shape, strict=True):

@@ -37,7 +37,7 @@ def image_of(height: int, width: int, dtype: torch.dtype = torch.float32) -> tor
 
 
 @pytest.mark.parametrize(("encoder", "decoder"), NETWORKS)
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     in_shape=st.tuples(st.integers(1, 13), st.integers(1, 13)),
     out_shape=st.tuples(st.integers(1, 37), st.integers(1, 37)),
@@ -146,10 +146,10 @@ def test_decoder_radius_is_the_measured_one(decoder: str, axis: int) -> None:
     """Equal at generic scales; an upper bound at those where pixels and codes meet."""
     model = small_network("edsr" if takes_feat(decoder) else None, decoder).double()
     make_positive(model)
-    for n_in, n_out in ((50, 137), (61, 43), (90, 19)):
+    for n_in, n_out in ((31, 84), (37, 26), (50, 11)):
         declared = model.render_decoder.radius(AxisMap(n_in, n_out))
         assert decoder_reach(model, n_in, n_out, axis) == declared, (n_in, n_out)
-    for n_in, n_out in ((20, 20), (20, 40), (20, 60), (20, 10), (21, 7)):
+    for n_in, n_out in ((9, 9), (9, 18), (9, 27), (12, 6), (15, 5)):
         declared = model.render_decoder.radius(AxisMap(n_in, n_out))
         assert decoder_reach(model, n_in, n_out, axis) <= declared, (n_in, n_out)
 
@@ -198,7 +198,9 @@ def test_samples_are_the_rendered_pixels(decoder: str, scale: tuple[float, float
         in_shape,
         (torch.tensor([out_shape[0]] * 2), torch.tensor([out_shape[1]] * 2)),
     )
-    cell = torch.tensor([[AxisMap(a, b).cell for a, b in zip(in_shape, out_shape, strict=True)]] * 2)
+    cell = torch.tensor(
+        [[AxisMap(a, b).cell for a, b in zip(in_shape, out_shape, strict=True)]] * 2
+    )
     sampled = model.decoder.sample(image, model.encode(image), members, cell)
     for number in range(2):
         rendered = render(model, image[number : number + 1], out_shape)
@@ -206,6 +208,8 @@ def test_samples_are_the_rendered_pixels(decoder: str, scale: tuple[float, float
             sampled[number].reshape(*out_shape, 3), rendered, rtol=0, atol=TOLERANCE
         )
     torch.testing.assert_close(members.weight.sum(-1), torch.ones_like(members.weight.sum(-1)))
-    assert model.decoder.imnet.requires_grad_(True) is model.decoder.imnet
-    model.decoder.sample(image, model.encode(image), members, cell).sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in model.decoder.imnet.parameters())
+    model.decoder.requires_grad_(True)
+    model.decoder.sample(image, model.encode(image), members, cell).square().sum().backward()
+    for name, parameter in model.decoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name

@@ -151,7 +151,7 @@ class LIIF(nn.Module):
     ) -> torch.Tensor:
         """Planes (3, height, width), and the image where the model has the skip, as pixels."""
         if latent.image is not None:
-            planes += _bilinear(latent.image.to(planes.dtype), rows, cols, self.local_ensemble)
+            planes += bilinear(latent.image.to(planes.dtype), rows, cols, self.local_ensemble)
         return planes.permute(1, 2, 0).contiguous()
 
     def _query_blocks(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:

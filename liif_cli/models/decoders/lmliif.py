@@ -142,7 +142,7 @@ class LMLIIF(nn.Module):
     def _scales_and_shifts(self, modulation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(..., depth, width) factors 1 + scale, and shifts."""
         shape = (*modulation.shape[:-1], self.depth, self.width)
-        scale, shift = modulation[..., self.code :].split(self.depth * self.width, dim=-1)
+        scale, shift = modulation[..., self.code :].chunk(2, dim=-1)
         return scale.reshape(shape) + 1, shift.reshape(shape)
 
     # -- rendering --------------------------------------------------------------------------------
@@ -284,9 +284,9 @@ class LMLIIF(nn.Module):
             start = start + (cell.to(start.dtype) @ of_cell.t()).repeat_interleave(per_image, 0)
         table = torch.cat([start, modulation[:, self.code :]], 1)
         gathered = F.embedding(members.code, table)
-        scale, shift = gathered[..., self.width :].split(self.depth * self.width, dim=-1)
-        scales = scale.split(self.width, dim=-1)
-        shifts = shift.split(self.width, dim=-1)
+        scale, shift = gathered[..., self.width :].chunk(2, dim=-1)
+        scales = scale.chunk(self.depth, dim=-1)
+        shifts = shift.chunk(self.depth, dim=-1)
         values = gathered[..., : self.width] + members.rel.to(table.dtype) @ of_rel.t()
         values = F.relu(torch.addcmul(values + shifts[0], values, scales[0]))
         for number, layer in enumerate(hidden, start=1):
@@ -296,7 +296,8 @@ class LMLIIF(nn.Module):
         if self.skip:
             pixels = image.permute(0, 2, 3, 1).reshape(-1, 3)
             colours = colours + F.embedding(members.code, pixels)
-        return (colours * members.weight[..., None]).sum(2)
+        blended: torch.Tensor = (colours * members.weight[..., None]).sum(2)
+        return blended
 
 
 @cache

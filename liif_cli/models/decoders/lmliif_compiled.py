@@ -8,7 +8,7 @@ zeros, which changes no result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -24,6 +24,18 @@ LANES = 16
 
 _FAST = {"contract", "nsz", "arcp"}
 Array = npt.NDArray[Any]
+
+
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """numba.njit with the machine code kept between runs, where there is a folder for it."""
+
+    def compile_lazily(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(nogil=True, fastmath=_FAST, cache=True, **options)(function)
+        except RuntimeError:  # no folder that can be written, as in some containers
+            return numba.njit(nogil=True, fastmath=_FAST, **options)(function)
+
+    return compile_lazily
 
 
 def query(
@@ -67,18 +79,18 @@ def query(
 
 
 def _runs(members: AxisMembers) -> tuple[Array, Array, Array, Array, Array]:
-    """(first pair, end, code, rel, weight) of an axis; the first three a run, the rest a pair.
+    """Of an axis: bounds (runs, 2), codes and first indices of runs; rel and weight of pairs.
 
-    Indices of a run are consecutive, so its first one stands for all, in the place of ``index``.
+    Indices of a run are consecutive, so its first one stands for all.
     """
     runs = members.runs()
-    bounds = np.array([(run.start, run.stop, members.index[run.start]) for run in runs], np.int64)
-    codes = members.code[bounds[:, 0]].astype(np.int64)
-    return bounds, codes, members.rel, members.weight, bounds[:, 2].copy()
+    bounds = np.array([(run.start, run.stop) for run in runs], np.int64)
+    starts = bounds[:, 0]
+    return bounds, members.code[starts], members.rel, members.weight, members.index[starts]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")  # type: ignore[untyped-decorator]
-def _layer(weight, bias, values, result, outputs, width, count, rectify):  # type: ignore[no-untyped-def]
+@_compiled(inline="always")
+def _layer(weight, bias, values, result, outputs, width, count, rectify):
     """result[o, p] = bias[o] + sum of weight[o, i] values[i, p], rectified if asked."""
     zero = values.dtype.type(0)
     for o in range(outputs):
@@ -104,8 +116,8 @@ def _layer(weight, bias, values, result, outputs, width, count, rectify):  # typ
                 result[o, p] = max(result[o, p], zero)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
-def _query(  # type: ignore[no-untyped-def]
+@_compiled()
+def _query(
     modulation, of_code, of_rel, bias, hidden, biases, last, last_bias, width,
     row_bounds, row_codes, row_rel, row_weight, row_first,
     col_bounds, col_codes, col_rel, col_weight, col_first,

@@ -126,9 +126,7 @@ class MetaSR(nn.Module):
         folded = view.reshape(count, 9 * channels) @ fold
         return folded[:, : 3 * HIDDEN].view(count, 3, HIDDEN), folded[:, 3 * HIDDEN :]
 
-    def _query_codes(
-        self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice
-    ) -> torch.Tensor:
+    def _query_codes(self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """LR row by LR row: batched products of the codes' matrices with their pixels."""
         fold, weight = self._fold_by_position(), self.imnet.linears[0].weight
         out_dtype = torch.promote_types(fold.dtype, torch.float32)
