@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,24 +32,23 @@ def info(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool, verbose:
       liif info large/.poster.tif.partial.zarr
       liif info my-model.safetensors --json
     """
-    from liif_cli.ui.facts import facts_of, text_of
+    from liif_cli.ui.facts import facts_of, lines_of
     from liif_cli.ui.format import named
 
-    found = []
+    found: list[dict[str, Any]] = []
     failed = False
     for path in files:
         try:
-            facts = {"path": str(path), **facts_of(path)}
+            facts = facts_of(path)
+            found.append({"path": str(path), **facts})
         except LiifError as error:
             failed = True
-            facts = {"path": str(path), "error": str(error)}
+            found.append({"path": str(path), "error": str(error)})
             click.echo(f"error: {named(path, str(error))}", err=True)
-        found.append(facts)
-        if not as_json and "error" not in facts:
+            continue
+        if not as_json:
             click.echo(path)
-            for name, value in facts.items():
-                if name != "path":
-                    click.echo(f"  {name:<12} {text_of(value)}")
+            click.echo("\n".join(lines_of(facts)))
     if as_json:
         click.echo(json.dumps(found, indent=1))
     ctx.exit(EXIT_FAILED if failed else 0)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from liif_cli.engine.events import (
     BatchDone,
@@ -30,7 +31,7 @@ from liif_cli.engine.events import (
 from liif_cli.engine.executors import EXECUTORS, Executor, Job
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
 from liif_cli.engine.record import OutputState, difference, output_state
-from liif_cli.engine.render import PRECISION_DTYPES, model_cost
+from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, LiifError, OutputError
 from liif_cli.geometry.axis import AxisMap
@@ -118,7 +119,15 @@ class Batch:
         self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device)
         self.model = self.loaded.model.to(PRECISION_DTYPES[self.precision])
+        self._warm_up(device)
         self.machine: Machine = measure_machine(spec, device)
+
+    def _warm_up(self, device: torch.device) -> None:
+        """Import and compile what a render needs, so that the measured memory holds it."""
+        for name in EXPORTERS:
+            exporter_for(name)
+        pixels = np.full((8, 8, 3), 128, np.uint8)
+        render_array(self.model, pixels, (16, 16), device=str(device), precision=self.precision)
 
     def listen(self, event: Event) -> None:
         """Pass an event on, one thread at a time."""
@@ -140,7 +149,8 @@ class Batch:
             # a side that was rounded to whole pixels is no change of aspect that anyone asked for
             rounding = 1 / min(out_shape)
             if abs(change) > ASPECT_TOLERANCE + rounding:
-                squeezed.append(f"{pair.input.name} ({change:+.0%} wider)")
+                wider = "wider" if change > 0 else "narrower"
+                squeezed.append(f"{pair.input.name} ({abs(change):.0%} {wider})")
             if out_shape[0] < shape[0] or out_shape[1] < shape[1]:
                 shrunk.append(pair.input.name)
         if squeezed:

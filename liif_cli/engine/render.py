@@ -88,13 +88,7 @@ def to_pixels(colours: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> Pix
     Raises:
         RenderError: a colour is NaN or infinite.
     """
-    if not torch.isfinite(colours.sum()):
-        raise RenderError(
-            "the network's output",
-            got="NaN or infinity",
-            expected="finite colours",
-            cure="use --precision fp32, or other weights",
-        )
+    _check_finite(colours, "colours")
     if channels == 1:
         colours = colours.mean(2, keepdim=True)
     full = FULL_SCALE[dtype.name]
@@ -104,6 +98,17 @@ def to_pixels(colours: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> Pix
     if dtype == np.uint16:
         return values.round_().cpu().numpy().astype(np.uint16)
     return values.cpu().numpy()
+
+
+def _check_finite(values: torch.Tensor, what: str) -> None:
+    """One pass: a sum is finite only if every number is."""
+    if not torch.isfinite(values.sum(dtype=torch.float32)):
+        raise RenderError(
+            "the network's output",
+            got=f"NaN or infinity in its {what}",
+            expected="finite numbers",
+            cure="use --precision fp32, or other weights",
+        )
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,8 @@ class WindowRenderer:
         )
         cell = (sampling.rows.cell * sampling.cell, sampling.cols.cell * sampling.cell)
         feat = model.encode(image)
+        # a ReLU may turn NaN into 0, so that the colours alone would not tell
+        _check_finite(feat, "features")
         self.latent: Latent = self.decoder.prepare(
             image, feat, cell[::-1] if turn.transpose else cell
         )

@@ -264,6 +264,13 @@ def _check(path: Path, checkpoint: Checkpoint) -> None:
                 got=f"{key} of shape {tuple(state[key].shape)}",
                 expected=str(tuple(value.shape)),
             )
+        if not torch.isfinite(state[key]).all():
+            raise CheckpointError(
+                f"{path}: its weights are no numbers",
+                got=f"NaN or infinity in {key}",
+                expected="finite weights",
+                cure="take an earlier checkpoint of that training",
+            )
 
 
 def _first(keys: list[str]) -> str:

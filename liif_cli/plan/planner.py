@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liif_cli.errors import OutputError, PlanError, UsageError
-from liif_cli.plan.memory import RESERVE, STREAM_BYTES, TaskShape, refuse
+from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import (
     TILE_RANGE,
@@ -28,8 +28,10 @@ MEMORY_TASK = 768
 """Side of a task of an image that is rendered in memory, where no halo asks for more."""
 HALO_SHARE = 0.10
 """Recompute that a larger task should bring a task below, where memory allows."""
-MEMORY_SHARE = 4
-"""An output above a quarter of the allowed memory goes through the store."""
+MEMORY_SHARE = 8
+MEMORY_MOST = 256 * MIB
+"""Larger outputs, and those above an eighth of the allowed memory, go through the store: a killed
+run then loses a shard, not the image."""
 LARGEST_SIDE = 1 << 24
 DISK_SLACK = 64 << 20
 
@@ -184,7 +186,9 @@ def _layout(
 
     if output.format != "zarr":
         hold = raw + (STREAM_BYTES if output.streams else 2 * raw)
-        most = raw if not output.streams else machine.allowed_bytes // MEMORY_SHARE
+        most = (
+            raw if not output.streams else min(machine.allowed_bytes // MEMORY_SHARE, MEMORY_MOST)
+        )
         if raw <= most:
             tile = spec.tile or TILE
             for workers in _fewer(machine.workers):

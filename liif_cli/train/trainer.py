@@ -9,8 +9,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -72,13 +75,13 @@ def learning_rate(preset: Preset, iteration: int) -> float:
 
 
 class Trainer:
-    """Trains ``preset`` on ``photos``, saving its whole state to ``state_path``.
+    """Trains ``preset`` on ``photos``, saving its whole state to ``state_path`` as it goes.
 
     Args:
         preset: network and recipe.
         photos: training images (h, w, 3) uint8.
         validation: images of the same kind for the PSNR in the log; may be empty.
-        state_path: file of the resumable state; ``log.csv`` is written beside it.
+        state_path: file of the resumable state; a table of losses is written beside it.
         device: where to train.
         bf16: run the network under bfloat16 autocast; weights and optimizer stay float32.
         seed: of the weights and of the data order.
@@ -134,31 +137,38 @@ class Trainer:
 
         Raises:
             TrainError: the loss is no number; the last good state stays on disk.
+            KeyboardInterrupt: asked to stop; the state is saved first.
         """
         last = saved = time.monotonic()
-        loss_sum = torch.zeros((), device=self.device)
-        while self.iteration < self.preset.iterations:
-            loss_sum += self.step()
-            done = self.iteration >= self.preset.iterations
-            if self.iteration % log_every == 0 or done:
+        loss_sum, steps = torch.zeros((), device=self.device), 0
+        with _deferred_interrupt() as interrupted:
+            while self.iteration < self.preset.iterations:
+                loss_sum += self.step()
+                steps += 1
+                done = self.iteration >= self.preset.iterations
+                stop = interrupted.is_set()
+                if not (done or stop or self.iteration % log_every == 0):
+                    continue
                 now = time.monotonic()
                 self.seconds, last = self.seconds + now - last, now
-                loss = float(loss_sum) / ((self.iteration - 1) % log_every + 1)
-                loss_sum.zero_()
+                loss = float(loss_sum) / steps
+                loss_sum, steps = torch.zeros((), device=self.device), 0
                 if not math.isfinite(loss):
                     raise TrainError(
                         f"training at iteration {self.iteration}",
                         got=f"loss {loss}",
                         expected="a finite number",
-                        cure=f"lower lr and start again from {self.state_path.name}",
+                        cure=f"lower lr; {self.state_path.name} holds the last good state",
                     )
                 psnr = None
                 if self.validation and (self.iteration % validate_every == 0 or done):
                     psnr = validation_psnr(self.averaged_model(), self.validation)
                 self._log(report, loss, psnr)
-                if done or now - saved > save_seconds:
+                if done or stop or now - saved > save_seconds:
                     self.save()
                     saved = now
+                if stop and not done:
+                    raise KeyboardInterrupt
 
     def step(self) -> torch.Tensor:
         """One iteration; returns the loss (scalar, on the device)."""
@@ -183,6 +193,13 @@ class Trainer:
             )
         detached: torch.Tensor = loss.detach()
         return detached
+
+    @property
+    def log_path(self) -> Path:
+        """The table of losses beside the state."""
+        return self.state_path.with_name(
+            self.state_path.name.removesuffix(".state.pt") + ".log.csv"
+        )
 
     def averaged_model(self) -> Model:
         """A copy of the network with the averaged weights."""
@@ -230,7 +247,7 @@ class Trainer:
             self.seconds,
             psnr,
         )
-        path = self.state_path.with_name("log.csv")
+        path = self.log_path
         new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
@@ -238,6 +255,32 @@ class Trainer:
                 writer.writerow([field.name for field in dataclasses.fields(TrainReport)])
             writer.writerow(dataclasses.astuple(entry))
         report(entry)
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that an iteration ends whole; a second one stops now.
+
+    Signals reach the main thread only; in another one the event is never set.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _preset_json(preset: Preset) -> dict[str, Any]:

@@ -34,12 +34,25 @@ def facts_of(path: Path) -> Facts:
 
 
 def text_of(value: Any) -> str:
-    """A fact as people read it."""
+    """A fact as people read it, on one line."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {text_of(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {text_of(entry)}" for key, entry in value.items()) or "-"
     if isinstance(value, list):
-        return ", ".join(map(text_of, value))
+        return ", ".join(map(text_of, value)) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def lines_of(facts: Facts) -> list[str]:
+    """A line a fact, in two columns; what a card says is indented under it."""
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"  {name}", *(f"  {line}" for line in lines_of(value))]
+        else:
+            lines.append(f"  {name:<16} {text_of(value)}")
+    return lines
 
 
 def _image(path: Path) -> Facts:

@@ -154,10 +154,13 @@ class PlainProgress:
             tracker = self.running.get(str(event.input))
             if tracker is not None:
                 tracker.pixels += event.pixels
-                if tracker.due():
+                if tracker.left and tracker.due():
                     return [f"{event.input}: {_state(tracker)}"]
         elif isinstance(event, ExportStarted):
-            return [f"{event.input}: rendered, writing the file"] if self.verbose else []
+            tracker = self.running.get(str(event.input))
+            # without a store the file is small and soon there
+            if self.verbose or (tracker is not None and tracker.plan.via_store):
+                return [f"{event.input}: rendered, writing the file"]
         elif isinstance(event, ImageDone):
             self.running.pop(str(event.input), None)
             speed = rate(event.pixels, event.seconds)

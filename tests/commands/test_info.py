@@ -61,7 +61,12 @@ def test_info_of_several_files(tmp_path: Path, weights: Path) -> None:
     assert {("kind", "image"), ("format", "jpg"), ("size", "30x20"), ("channels", "1")} <= lines
     assert ("resolution", "72x72 dpi") in lines
     assert "edsr(n_resblocks=1, n_feats=4, res_scale=1.0)" in second
-    assert "data noise, psnr x2 30.5" in second
+    assert [line.split() for line in second.splitlines()[-4:]] == [
+        ["card"],
+        ["data", "noise"],
+        ["psnr"],
+        ["x2", "30.5"],
+    ]
 
 
 def test_info_as_json_with_one_bad_file(tmp_path: Path, weights: Path) -> None:

@@ -121,3 +121,10 @@ def test_half_precision_is_close(make: Any) -> None:
     half = fast(decoder.bfloat16(), feat.bfloat16(), (15, 16))
     assert half.dtype == torch.float32
     assert (half - exact).abs().max() < 0.03 * exact.abs().max()
+
+
+def test_liif_without_the_fused_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On machines and torch builds that have none."""
+    monkeypatch.setattr("liif_cli.models.decoders.liif.fused_linear", lambda: None)
+    for hidden in ([], [7], [24, 8, 40]):
+        check(liif(hidden=hidden), (6, 7), (17, 40))

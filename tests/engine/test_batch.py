@@ -16,7 +16,7 @@ from PIL import Image
 from liif_cli.engine import render, run
 from liif_cli.engine.batch import BatchReport, plan_batch, upscale_batch
 from liif_cli.engine.events import ImageFailed, ImageSkipped, PlanMade, TaskDone, Warned
-from liif_cli.errors import CheckpointError, UsageError
+from liif_cli.errors import CheckpointError, RenderError, UsageError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models import checkpoint
@@ -29,6 +29,13 @@ from tests.engine.conftest import Events, write_photo
 def spec_of(size: str = "x2", model: str | Path = "bicubic", **options: object) -> RenderSpec:
     request = SizeRequest.from_scale(size) if size.startswith("x") else SizeRequest.from_size(size)
     return RenderSpec(size=request, model=str(model), **options)  # type: ignore[arg-type]
+
+
+def facts_of(path: Path) -> tuple[tuple[int, int], str]:
+    """Size (width, height) and mode of a whole image file, by Pillow."""
+    with Image.open(path) as image:
+        image.load()
+        return image.size, image.mode
 
 
 def statuses(report: BatchReport) -> list[str]:
@@ -147,7 +154,7 @@ def test_a_half_written_file_is_never_taken_for_a_finished_one(
     assert not out.exists()
     assert list((tmp_path / "out").glob(".*partial*")) == []
     assert upscale_batch(photo, tmp_path / "out", spec_of(), listen=events).exit_code == 0
-    Image.open(out).load()
+    assert facts_of(out)[0] == (122, 94)
 
 
 def test_finished_outputs_are_skipped_and_others_only_replaced_on_request(
@@ -166,7 +173,7 @@ def test_finished_outputs_are_skipped_and_others_only_replaced_on_request(
     assert "--overwrite" in str(report.results[0].error)
     report = upscale_batch(photo, out, spec_of("x3", overwrite=True), listen=events)
     assert statuses(report) == ["done"]
-    assert Image.open(out / "photo.png").size == (183, 141)
+    assert facts_of(out / "photo.png")[0] == (183, 141)
 
     write_photo(photo, 47, 61, seed=1)
     report = upscale_batch(photo, out, spec_of("x3"), listen=events)
@@ -213,20 +220,46 @@ def test_one_bad_image_does_not_stop_the_others(
     assert "alpha" in str(ended["alpha.png"].error)
     assert all("\n" not in str(result.error) for result in ended.values())
     assert len(events.of(ImageFailed)) == 3
-    assert Image.open(tmp_path / "out" / "b" / "second.jpg").size == (60, 40)
+    assert facts_of(tmp_path / "out" / "b" / "second.jpg")[0] == (60, 40)
 
 
-def test_a_network_that_gives_nan_fails_by_name(
+def test_a_network_that_overflows_on_an_image_fails_that_image(
+    tmp_path: Path, photo: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(self: Model, image: torch.Tensor) -> torch.Tensor:
+        # only the real input holds more than one value
+        return image * float("inf") if image.std() > 0 else image
+
+    write_photo(photo.parent / "second.png", 9, 9)
+    monkeypatch.setattr(Model, "encode", overflow)
+    report = upscale_batch(photo.parent, tmp_path / "out", spec_of(), listen=events)
+    assert statuses(report) == ["failed", "failed"]
+    assert "NaN or infinity" in str(report.results[0].error)
+    assert not (tmp_path / "out" / "photo.png").exists()
+
+
+def test_a_network_that_overflows_on_anything_is_refused_before_work(
     tmp_path: Path, photo: Path, tiny_model: Model, events: Events
 ) -> None:
     with torch.no_grad():
-        next(tiny_model.decoder.parameters()).fill_(float("nan"))
+        for parameter in tiny_model.parameters():
+            parameter.mul_(1e30)
+    weights = tmp_path / "overflow.safetensors"
+    checkpoint.save(tiny_model, {}, weights)
+    with pytest.raises(RenderError, match="NaN or infinity"):
+        upscale_batch(photo, tmp_path / "out", spec_of(model=weights), listen=events)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(
+    tmp_path: Path, photo: Path, tiny_model: Model, events: Events
+) -> None:
+    with torch.no_grad():
+        next(tiny_model.decoder.parameters()).view(-1)[3] = float("nan")
     weights = tmp_path / "nan.safetensors"
     checkpoint.save(tiny_model, {}, weights)
-    report = upscale_batch(photo, tmp_path / "out", spec_of(model=weights), listen=events)
-    assert statuses(report) == ["failed"]
-    assert "NaN" in str(report.results[0].error)
-    assert not (tmp_path / "out" / "photo.png").exists()
+    with pytest.raises(CheckpointError, match=r"NaN or infinity in decoder\.imnet\.layers\.0"):
+        upscale_batch(photo, tmp_path / "out", spec_of(model=weights), listen=events)
 
 
 def test_an_error_inside_a_shard_fails_the_image_and_keeps_the_rest(
@@ -262,7 +295,7 @@ def test_gray_and_16_bit_stay_what_they_are(tmp_path: Path, events: Events) -> N
     tifffile.imwrite(folder / "deep.tif", deep)
     report = upscale_batch(folder, tmp_path / "out", spec_of(), listen=events)
     assert report.exit_code == 0, report
-    assert Image.open(tmp_path / "out" / "gray.png").mode == "L"
+    assert facts_of(tmp_path / "out" / "gray.png")[1] == "L"
     out = tifffile.imread(tmp_path / "out" / "deep.tif")
     assert out.dtype == np.uint16
     assert out.shape == (40, 60)
@@ -286,7 +319,7 @@ def test_a_scale_below_one_works_and_warns(tmp_path: Path, photo: Path, events: 
     report = upscale_batch(photo, tmp_path / "a.png", spec_of("x0.5"), listen=events)
     assert report.exit_code == 0
     assert "below 1" in events.of(Warned)[0].message
-    assert Image.open(tmp_path / "a.png").size == (31, 24)
+    assert facts_of(tmp_path / "a.png")[0] == (31, 24)
 
 
 def test_what_cannot_start_is_said_before_any_work(

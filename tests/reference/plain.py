@@ -9,7 +9,7 @@ independent to agree with, and so that benchmarks have a baseline. Every tensor 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional as F
@@ -51,10 +51,6 @@ def _lookup(coord: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor,
     return index[:, 0], index[:, 1]
 
 
-def _chunks(out_shape: tuple[int, int], dtype: torch.dtype, size: int) -> Iterator[torch.Tensor]:
-    yield from coordinates(*out_shape, dtype).split(size)
-
-
 def plain_liif(
     feat: torch.Tensor,
     out_shape: tuple[int, int],
@@ -65,6 +61,7 @@ def plain_liif(
     feat_unfold: bool = True,
     cell_decode: bool = True,
     queries: int = QUERIES,
+    first: int | None = None,
 ) -> torch.Tensor:
     """LIIF (arXiv 2012.09161, section 3), a chunk of queries at a time.
 
@@ -72,9 +69,10 @@ def plain_liif(
         feat: (1, C, h, w).
         out_shape: (height, width) of the output.
         queries: pixels of a chunk.
+        first: answer the first pixels only, row by row; all when None.
 
     Returns:
-        (height, width, 3), normalised.
+        (height, width, 3), or (first, 3), normalised.
     """
     height, width = feat.shape[-2:]
     sides = torch.tensor([height, width], dtype=feat.dtype)
@@ -82,7 +80,7 @@ def plain_liif(
     cell = 2 / torch.tensor(out_shape, dtype=feat.dtype) * sides
     shifts = [(-1, -1), (-1, 1), (1, -1), (1, 1)] if local_ensemble else [(0, 0)]
     results = []
-    for coord in _chunks(out_shape, feat.dtype, queries):
+    for coord in coordinates(*out_shape, feat.dtype)[:first].split(queries):
         colours, areas = [], []
         for shift in shifts:
             moved = coord + torch.tensor(shift, dtype=feat.dtype) / sides + NUDGE
@@ -100,7 +98,8 @@ def plain_liif(
         # the weight of a code is the area of the rectangle opposite to it
         blend = sum(c * (a / total)[:, None] for c, a in zip(colours, areas[::-1], strict=True))
         results.append(blend)
-    return torch.cat(results).reshape(*out_shape, 3)
+    result = torch.cat(results)
+    return result if first is not None else result.reshape(*out_shape, 3)
 
 
 def plain_metasr(
@@ -121,7 +120,7 @@ def plain_metasr(
     codes = unfold_feat(feat)
     size = 2 / torch.tensor(out_shape, dtype=feat.dtype)
     results = []
-    for coord in _chunks(out_shape, feat.dtype, queries):
+    for coord in coordinates(*out_shape, feat.dtype).split(queries):
         corner = coord - size / 2
         row, col = _lookup((corner + NUDGE).clamp(-1 + NUDGE, 1 - NUDGE), height, width)
         origin = (

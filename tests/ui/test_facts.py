@@ -67,3 +67,4 @@ def test_text() -> None:
     assert text_of(None) == "-"
     assert text_of(1234567) == "1,234,567"
     assert text_of({"a": [1, "b"], "c": None}) == "a 1, b, c -"
+    assert (text_of(True), text_of([]), text_of({})) == ("yes", "-", "-")
