@@ -28,10 +28,15 @@ MEMORY_TASK = 768
 """Side of a task of an image that is rendered in memory, where no halo asks for more."""
 HALO_SHARE = 0.10
 """Recompute that a larger task should bring a task below, where memory allows."""
+HALO_LIMIT = 0.35
+"""Recompute above which a task may take as much memory as it needs."""
 MEMORY_SHARE = 8
 MEMORY_MOST = 256 * MIB
 """Larger outputs, and those above an eighth of the allowed memory, go through the store: a killed
 run then loses a shard, not the image."""
+TASK_SHARE = 32
+"""A task is not made twice as large for less recompute when its network would then take more than
+this part of the allowed memory."""
 LARGEST_SIDE = 1 << 24
 DISK_SLACK = 64 << 20
 
@@ -192,7 +197,9 @@ def _layout(
         if raw <= most:
             tile = spec.tile or TILE
             for workers in _fewer(machine.workers):
-                for side in _memory_sides(spec, out_shape, cost, source.shape[:2]):
+                for side in _memory_sides(
+                    spec, out_shape, cost, source.shape[:2], machine.allowed_bytes
+                ):
                     task = TaskShape.of(side, source.shape[:2], out_shape, cost.radius)
                     peak = task.peak_bytes(
                         cost,
@@ -208,7 +215,9 @@ def _layout(
     if output.streams:
         for workers in _fewer(machine.workers):
             for shard, chunk, tile in _sides(spec):
-                for count in _shard_counts(shard, out_shape, cost, source.shape[:2]):
+                for count in _shard_counts(
+                    shard, out_shape, cost, source.shape[:2], machine.allowed_bytes
+                ):
                     side = (shard * count, shard * count)
                     task = TaskShape.of(side, source.shape[:2], out_shape, cost.radius)
                     peak = task.peak_bytes(
@@ -244,34 +253,48 @@ def _fewer(workers: int) -> Iterator[int]:
         yield 1
 
 
+def _large_enough(
+    shape: TaskShape, cost: ModelCost, in_shape: tuple[int, int], allowed: int
+) -> bool:
+    """Whether a larger task would save little recompute, or take much memory."""
+    next_window = 4 * shape.window[0] * shape.window[1]
+    share = shape.halo_share(cost, in_shape)
+    most = allowed // (TASK_SHARE if share <= HALO_LIMIT else MEMORY_SHARE)
+    return share <= HALO_SHARE or next_window * (cost.encode_bytes + cost.latent_bytes) > most
+
+
 def _shard_counts(
-    shard: int, out_shape: tuple[int, int], cost: ModelCost, in_shape: tuple[int, int]
+    shard: int,
+    out_shape: tuple[int, int],
+    cost: ModelCost,
+    in_shape: tuple[int, int],
+    allowed: int,
 ) -> Iterator[int]:
-    """Shards a side of a task: from the first count with little recompute down to one."""
+    """Shards a side of a task: from the first count that is large enough down to one."""
     most = math.ceil(max(out_shape) / shard)
-    enough = most
-    for count in range(1, most + 1):
-        side = (shard * count, shard * count)
-        if (
-            TaskShape.of(side, in_shape, out_shape, cost.radius).halo_share(cost, in_shape)
-            <= HALO_SHARE
-        ):
-            enough = count
-            break
-    yield from range(enough, 0, -1)
+    for enough in range(1, most + 1):
+        side = (shard * enough, shard * enough)
+        shape = TaskShape.of(side, in_shape, out_shape, cost.radius)
+        if enough == most or _large_enough(shape, cost, in_shape, allowed):
+            yield from range(enough, 0, -1)
+            return
 
 
 def _memory_sides(
-    spec: RenderSpec, out_shape: tuple[int, int], cost: ModelCost, in_shape: tuple[int, int]
+    spec: RenderSpec,
+    out_shape: tuple[int, int],
+    cost: ModelCost,
+    in_shape: tuple[int, int],
+    allowed: int,
 ) -> Iterator[tuple[int, int]]:
-    """(height, width) of tasks of equal size, from the first with little recompute down."""
+    """(height, width) of tasks of equal size, from the first that is large enough down."""
     choices = []
     side = spec.tile or MEMORY_TASK
     while True:
         task = tuple(math.ceil(n / math.ceil(n / side)) for n in out_shape)
         choices.append((task[0], task[1]))
         shape = TaskShape.of(choices[-1], in_shape, out_shape, cost.radius)
-        if choices[-1] == out_shape or shape.halo_share(cost, in_shape) <= HALO_SHARE:
+        if choices[-1] == out_shape or _large_enough(shape, cost, in_shape, allowed):
             break
         side *= 2
     yield from reversed(choices)

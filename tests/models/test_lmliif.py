@@ -111,12 +111,13 @@ def test_a_tile_is_a_part_of_the_whole(
     torch.testing.assert_close(part, whole[top:bottom, left:right], atol=1e-6, rtol=0)
 
 
-def test_prepare_in_bands_is_prepare_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_of_codes_give_what_all_at_once_give(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decoder, feat = decoder_of(), torch.randn(1, 6, 23, 5)
-    whole = decoder.prepare(feat[:, :3], feat, (1.0, 1.0)).modulation
-    monkeypatch.setattr(lmliif, "PREPARE_ROWS", 4)
-    banded = decoder.prepare(feat[:, :3], feat, (1.0, 1.0)).modulation
-    torch.testing.assert_close(banded, whole, atol=1e-6, rtol=0)
+    whole = answers(decoder, feat, (60, 17))
+    monkeypatch.setattr(lmliif, "BAND_CODES", 15)
+    torch.testing.assert_close(answers(decoder, feat, (60, 17)), whole, atol=1e-6, rtol=0)
 
 
 def test_the_skip_adds_the_bilinear_image(path: str) -> None:

@@ -145,10 +145,10 @@ def test_recompute_stays_small_where_memory_allows() -> None:
         SizeRequest.from_scale("4"),
         shape=(2000, 3000, 3),
         cost=heavy,
-        machine=dataclasses.replace(MACHINE, allowed_bytes=16 * GIB),
+        machine=dataclasses.replace(MACHINE, allowed_bytes=32 * GIB),
     )
     read = sum(task.read.pixels for task in plan.tasks())
-    assert read <= 2000 * 3000 * 1.3
+    assert read <= 2000 * 3000 * 1.4
 
 
 def test_no_memory_is_refused_with_the_arithmetic() -> None:

@@ -47,6 +47,19 @@ class AxisMembers:
             self.index[kept] - start, self.code[kept], self.rel[kept], self.weight[kept]
         )
 
+    @property
+    def code_range(self) -> tuple[int, int]:
+        """Half-open range of the codes."""
+        return int(self.code[0]), int(self.code[-1]) + 1
+
+    def of_codes(self, start: int, stop: int) -> AxisMembers:
+        """The pairs of codes start..stop, with codes counted from ``start``."""
+        first, last = np.searchsorted(self.code, (start, stop))
+        kept = slice(first, last)
+        return AxisMembers(
+            self.index[kept], self.code[kept] - start, self.rel[kept], self.weight[kept]
+        )
+
     def blend(self, length: int) -> FloatArray:
         """The weights as a matrix (pairs, length): pairs' values times it are pixels' values."""
         matrix = np.zeros((len(self), length), np.float32)

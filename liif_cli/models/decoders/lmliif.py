@@ -15,9 +15,10 @@ numba is installed; otherwise torch modulates pixel by pixel with shared weights
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -31,20 +32,23 @@ from liif_cli.models.members import MembersKind, TrainMembers
 
 log = logging.getLogger(__name__)
 
+Answer = Callable[[torch.Tensor, AxisMembers, AxisMembers, torch.Tensor], None]
+
 BLOCK_PAIRS = 1 << 13
 """(pixel, member) pairs of a block of the torch path on the CPU: its buffers stay in the cache."""
 DEVICE_BLOCK_PAIRS = 1 << 20
 """The same on an accelerator, where only full waves of work pay."""
-PREPARE_ROWS = 64
-"""LR rows whose wide hidden layer is held at once."""
+BAND_CODES = 1 << 14
+"""Codes whose modulations are held at once: made in a query, for the codes that it needs, they take
+a tenth of the memory that those of a whole window would."""
 
 
 @dataclass(frozen=True)
 class LMLIIFLatent:
-    """Short code and modulations (h, w, code + 2 depth width) of a window; the image (3, h, w)
-    where the model has the skip; the cell (2,)."""
+    """Feat (1, C, h, w) of a window, channels last; the image (3, h, w) where the model has the
+    skip; the cell (2,)."""
 
-    modulation: torch.Tensor
+    feat: torch.Tensor
     image: torch.Tensor | None
     cell: torch.Tensor
 
@@ -100,12 +104,15 @@ class LMLIIF(nn.Module):
         return int(self.feat_unfold) + int(self.local_ensemble)
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
-        """The modulations; the wide hidden layers are made a few rows at a time."""
-        return 4 * (self.modulations + 3)
+        """Feat is the encoder's; the image where there is a skip."""
+        return 4 * 3
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
-        """The result and the buffers of a block."""
-        return 4 * (6 * height * width + 4 * BLOCK_PAIRS * (self.modulations + 2 * self.width))
+        """The result, a band's modulations with the widest layer on the way, and a block."""
+        widest = max(layer.out_features for layer in self.latent.linears)
+        band = BAND_CODES * (widest + self.modulations)
+        block = BLOCK_PAIRS * 2 * (self.modulations + self.width)
+        return 4 * (6 * height * width + band + block)
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
         """The latent MLP a code; the render MLP a pixel and member."""
@@ -150,116 +157,113 @@ class LMLIIF(nn.Module):
     def prepare(
         self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]
     ) -> LMLIIFLatent:
-        """The modulations of a window, once a window."""
-        told = feat.new_tensor(cell)
-        height, width = feat.shape[2:]
-        modulation = feat.new_empty(height, width, self.modulations)
-        halo = int(self.feat_unfold)
-        for start in range(0, height, PREPARE_ROWS):
-            stop = min(height, start + PREPARE_ROWS)
-            top, bottom = max(0, start - halo), min(height, stop + halo)
-            part = self._modulate(feat[:, :, top:bottom], told[None])[0]
-            modulation[start:stop] = part[start - top : stop - top]
-        return LMLIIFLatent(modulation, image[0] if self.skip else None, told)
+        """Keeps feat: modulations, ten times as large, are made for the codes of each query."""
+        laid_out = feat.contiguous(memory_format=torch.channels_last)
+        return LMLIIFLatent(laid_out, image[0] if self.skip else None, feat.new_tensor(cell))
 
     @torch.no_grad()
     def query(self, latent: LMLIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
+        dtype = latent.feat.dtype
+        compiled = compiled_kernel() if dtype in (torch.float32, torch.float64) else None
+        if latent.feat.device.type != "cpu":
+            compiled = None
+        answer = self._compiled_answer(compiled, latent) if compiled else self._torch_answer(latent)
+        colours = torch.zeros(
+            len(rows),
+            len(cols),
+            3,
+            dtype=torch.promote_types(dtype, torch.float32),
+            device=latent.feat.device,
+        )
         row_members = axis_members(rows, self.local_ensemble)
         col_members = axis_members(cols, self.local_ensemble)
-        shape = (len(rows), len(cols))
-        compiled = compiled_kernel()
-        if (
-            compiled
-            and latent.modulation.device.type == "cpu"
-            and latent.modulation.dtype
-            in (
-                torch.float32,
-                torch.float64,
-            )
-        ):
-            colours = self._query_compiled(compiled, latent, row_members, col_members, shape)
-        else:
-            colours = self._query_torch(latent, row_members, col_members, shape)
+        left, right = col_members.code_range
+        top, bottom = row_members.code_range
+        step = max(1, BAND_CODES // (right - left))
+        col_members = col_members.of_codes(left, right)
+        for start in range(top, bottom, step):
+            stop = min(bottom, start + step)
+            modulation = self._window_modulation(latent, (start, stop), (left, right))
+            answer(modulation, row_members.of_codes(start, stop), col_members, colours)
         if latent.image is not None:
             image = latent.image.to(colours.dtype)
             colours += bilinear(image, rows, cols, self.local_ensemble).permute(1, 2, 0)
         return colours
 
-    def _query_compiled(
-        self,
-        kernel: Any,
-        latent: LMLIIFLatent,
-        rows: AxisMembers,
-        cols: AxisMembers,
-        shape: tuple[int, int],
+    def _window_modulation(
+        self, latent: LMLIIFLatent, rows: tuple[int, int], cols: tuple[int, int]
     ) -> torch.Tensor:
-        of_code, of_rel, of_cell = self._first_layer()
-        first, *hidden, last = self.render.linears
-        bias = first.bias if of_cell is None else first.bias + of_cell @ latent.cell
-        weights = (
-            torch.stack([layer.weight for layer in hidden])
-            if hidden
-            else of_code.new_empty(0, self.width, self.width)
-        )
-        biases = (
-            torch.stack([layer.bias for layer in hidden])
-            if hidden
-            else bias.new_empty(0, self.width)
-        )
-        colours = kernel(
-            latent.modulation.numpy(),
-            [
-                part.detach().numpy()
-                for part in (of_code, of_rel, bias, weights, biases, last.weight, last.bias)
-            ],
-            rows,
-            cols,
-            shape,
-        )
-        return torch.from_numpy(colours)
+        """Modulations (rows, cols, ...) of a part of the window's codes."""
+        height, width = latent.feat.shape[2:]
+        reach = int(self.feat_unfold)
+        top, bottom = max(0, rows[0] - reach), min(height, rows[1] + reach)
+        left, right = max(0, cols[0] - reach), min(width, cols[1] + reach)
+        part = self._modulate(latent.feat[:, :, top:bottom, left:right], latent.cell[None])[0]
+        return part[rows[0] - top : rows[1] - top, cols[0] - left : cols[1] - left].contiguous()
 
-    def _query_torch(
-        self,
-        latent: LMLIIFLatent,
-        rows: AxisMembers,
-        cols: AxisMembers,
-        shape: tuple[int, int],
-    ) -> torch.Tensor:
-        """Pixel by pixel with gathered modulations: any device and precision."""
-        modulation = latent.modulation
-        device, dtype = modulation.device, modulation.dtype
-        out_dtype = torch.promote_types(dtype, torch.float32)
-        of_code, of_rel, of_cell = self._first_layer()
-        first, *hidden, last = self.render.linears
-        bias = first.bias if of_cell is None else first.bias + of_cell @ latent.cell
-        code, rel, weight, index = (
-            torch.from_numpy(array).to(device)
-            for array in (cols.code, cols.rel, cols.weight, cols.index)
-        )
-        of_col = (rel[:, None] * of_rel[:, 1]).to(dtype)
-        colours = torch.zeros(shape[0], shape[1], 3, dtype=out_dtype, device=device)
+    def _folded_bias(self, cell: torch.Tensor) -> torch.Tensor:
+        """The render MLP's first bias with the cell folded in."""
+        _, _, of_cell = self._first_layer()
+        bias = self.render.linears[0].bias
+        return bias if of_cell is None else bias + of_cell @ cell
+
+    def _compiled_answer(self, kernel: Any, latent: LMLIIFLatent) -> Answer:
+        """Adds a band's colours by the compiled kernel."""
+        of_code, of_rel, _ = self._first_layer()
+        _, *hidden, last = self.render.linears
+        shape = (len(hidden), self.width)
+        weights = of_code.new_empty(*shape, self.width)
+        biases = of_code.new_empty(shape)
+        for number, layer in enumerate(hidden):
+            weights[number], biases[number] = layer.weight, layer.bias
+        parts = (of_code, of_rel, self._folded_bias(latent.cell), weights, biases)
+        tables = kernel.tables([p.numpy() for p in (*parts, last.weight, last.bias)])
+
+        def answer(
+            modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
+        ) -> None:
+            kernel.add_colours(modulation.numpy(), tables, rows, cols, out.numpy())
+
+        return answer
+
+    def _torch_answer(self, latent: LMLIIFLatent) -> Answer:
+        """Adds a band's colours pixel by pixel with gathered modulations: any device, precision."""
+        of_code, of_rel, _ = self._first_layer()
+        _, *hidden, last = self.render.linears
+        bias = self._folded_bias(latent.cell)
+        device, dtype = latent.feat.device, latent.feat.dtype
         most = BLOCK_PAIRS if device.type == "cpu" else DEVICE_BLOCK_PAIRS
-        step = max(1, most // len(cols))
-        for run in rows.runs():
-            row = modulation[int(rows.code[run.start])]
-            scale, shift = self._scales_and_shifts(row)
-            start = F.linear(row[:, : self.code], of_code, bias)[code] + of_col
-            scale, shift = scale[code], shift[code]
-            for first_pair in range(run.start, run.stop, step):
-                part = slice(first_pair, min(run.stop, first_pair + step))
-                row_rel = torch.from_numpy(rows.rel[part]).to(device, dtype)
-                row_weight = torch.from_numpy(rows.weight[part]).to(device)
-                values = start + (row_rel[:, None] * of_rel[:, 0])[:, None]
-                values = F.relu_(torch.addcmul(shift[:, 0], values, scale[:, 0]))
-                for number, layer in enumerate(hidden, start=1):
-                    values = torch.addcmul(shift[:, number], layer(values), scale[:, number])
-                    values = F.relu_(values)
-                answers = last(values).to(out_dtype) * (row_weight[:, None] * weight)[..., None]
-                top = int(rows.index[part.start])
-                target = colours[top : top + len(row_rel)]
-                target.index_add_(1, index, answers)
-        return colours
+
+        def answer(
+            modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
+        ) -> None:
+            code, rel, weight, index = (
+                torch.from_numpy(array).to(device)
+                for array in (cols.code, cols.rel, cols.weight, cols.index)
+            )
+            of_col = (rel[:, None] * of_rel[:, 1]).to(dtype)
+            step = max(1, most // len(cols))
+            for run in rows.runs():
+                row = modulation[int(rows.code[run.start])]
+                scale, shift = self._scales_and_shifts(row)
+                start = F.linear(row[:, : self.code], of_code, bias)[code] + of_col
+                scale, shift = scale[code], shift[code]
+                for pair in range(run.start, run.stop, step):
+                    part = slice(pair, min(run.stop, pair + step))
+                    row_rel = torch.from_numpy(rows.rel[part]).to(device, dtype)
+                    row_weight = torch.from_numpy(rows.weight[part]).to(device)
+                    values = start + (row_rel[:, None] * of_rel[:, 0])[:, None]
+                    values = F.relu_(torch.addcmul(shift[:, 0], values, scale[:, 0]))
+                    for number, layer in enumerate(hidden, start=1):
+                        values = torch.addcmul(shift[:, number], layer(values), scale[:, number])
+                        values = F.relu_(values)
+                    answers = last(values).to(out.dtype)
+                    answers = answers * (row_weight[:, None] * weight)[..., None]
+                    first = int(rows.index[pair])
+                    out[first : first + len(row_rel)].index_add_(1, index, answers)
+
+        return answer
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -304,8 +308,7 @@ class LMLIIF(nn.Module):
 def compiled_kernel() -> Any:
     """The compiled kernel, or None where numba is not installed."""
     try:
-        from liif_cli.models.decoders.lmliif_compiled import query
+        return import_module("liif_cli.models.decoders.lmliif_compiled")
     except ImportError as error:
         log.info("numba is not there (%s): lmliif renders with torch, several times slower", error)
         return None
-    return query

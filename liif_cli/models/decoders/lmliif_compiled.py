@@ -38,31 +38,17 @@ def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return compile_lazily
 
 
-def query(
-    modulation: Array,
-    weights: Sequence[Array],
-    rows: AxisMembers,
-    cols: AxisMembers,
-    shape: tuple[int, int],
-) -> Array:
-    """Colours (shape[0], shape[1], 3) of a tile.
+def tables(weights: Sequence[Array]) -> tuple[Array, ...]:
+    """Weights as the kernel takes them, padded.
 
     Args:
-        modulation: (h, w, code + 2 depth width), float32 or float64.
         weights: of the short code (width, code), of rel (width, 2), the first bias with the cell
             folded in (width,), hidden (depth - 1, width, width) and their biases (depth - 1,
             width), last (3, width) and its bias (3,).
-        rows: pairs of output rows and codes.
-        cols: pairs of output columns and codes.
-        shape: (rows, cols) of the tile.
     """
     of_code, of_rel, bias, hidden, biases, last, last_bias = weights
-    width = len(bias)
-    padded = -(-width // LANES) * LANES
-    extra = padded - width
-    out = np.zeros((*shape, 3), modulation.dtype)
-    _query(
-        modulation,
+    extra = -len(bias) % LANES
+    return (
         np.ascontiguousarray(of_code),
         np.ascontiguousarray(of_rel),
         np.ascontiguousarray(bias),
@@ -70,12 +56,26 @@ def query(
         np.pad(biases, ((0, 0), (0, extra))),
         np.pad(last, ((0, 0), (0, extra))),
         np.ascontiguousarray(last_bias),
-        width,
-        *_runs(rows),
-        *_runs(cols),
-        out,
     )
-    return out
+
+
+def add_colours(
+    modulation: Array,
+    weights: tuple[Array, ...],
+    rows: AxisMembers,
+    cols: AxisMembers,
+    out: Array,
+) -> None:
+    """Add the weighted colours of a band of codes to a tile.
+
+    Args:
+        modulation: (h, w, code + 2 depth width), float32 or float64.
+        weights: what ``tables`` gave.
+        rows: pairs of output rows and the band's codes.
+        cols: pairs of output columns and the band's codes.
+        out: (tile height, tile width, 3), added to.
+    """
+    _query(modulation, *weights, *_runs(rows), *_runs(cols), out)
 
 
 def _runs(members: AxisMembers) -> tuple[Array, Array, Array, Array, Array]:
@@ -118,12 +118,12 @@ def _layer(weight, bias, values, result, outputs, width, count, rectify):
 
 @_compiled()
 def _query(
-    modulation, of_code, of_rel, bias, hidden, biases, last, last_bias, width,
+    modulation, of_code, of_rel, bias, hidden, biases, last, last_bias,
     row_bounds, row_codes, row_rel, row_weight, row_first,
     col_bounds, col_codes, col_rel, col_weight, col_first,
     out,
 ):  # fmt: skip
-    padded = last.shape[1]
+    padded, width = last.shape[1], len(bias)
     code = of_code.shape[1]
     depth = len(hidden) + 1
     kind = out.dtype
