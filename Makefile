@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 TORCH_ARGS ?=
-BENCHMARKS ?= benchmarks/decode.py
+BENCHMARKS ?= benchmarks/decode.py benchmarks/decode_lmliif.py benchmarks/batch.py
 DEMO ?= demo
 
 VENV := .venv

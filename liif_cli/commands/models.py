@@ -11,20 +11,24 @@ from liif_cli.ui import options
 
 @click.command()
 @options.json_option
+@click.option("--measure", is_flag=True, help="Measure the speed of each at x2, x4 and x16.")
 @options.verbose_option
-def models(as_json: bool, verbose: bool) -> None:
+def models(as_json: bool, measure: bool, verbose: bool) -> None:
     """List the models that come with liif, and the kernels that need no weights.
 
-    The default one is marked. PSNR is given where the model's card has it.
+    The default one is marked. PSNR is given where the model's card has it. --measure takes a few
+    seconds a model and gives output megapixels a second on all cores of this machine, without
+    reading and writing files.
 
     \b
     Examples:
       liif models
+      liif models --measure
       liif models --json
     """
     from liif_cli.ui.modellist import print_models, shipped_models
 
-    found = shipped_models()
+    found = shipped_models(measure=measure)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,7 +10,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from liif_cli.engine.machine import cores
 from liif_cli.engine.render import PRECISION_DTYPES, Sampling, WindowRenderer, to_pixels
+from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.window import Window
 from liif_cli.models.loader import load_model
 from liif_cli.models.model import Model
@@ -21,6 +22,7 @@ PROBE_SECONDS = 0.3
 """Shortest measurement of each part; longer than timer noise, short enough to wait for."""
 PROBE_WINDOW = 64
 """Side of the LR window that is encoded, in pixels."""
+MEASURED_TILE = 256
 
 
 @lru_cache(maxsize=1)
@@ -30,33 +32,34 @@ def _model(name: str, device: str, precision: str) -> Model:
 
 
 @lru_cache(maxsize=64)
-def _speed(plan: RenderPlan) -> tuple[float, float]:
-    """Seconds of one thread (an LR pixel read, an output pixel)."""
-    model = _model(plan.model, plan.device, plan.precision)
-    side = tuple(min(PROBE_WINDOW, n) for n in plan.in_shape)
-    read = Window(0, 0, side[0], side[1])
-    noise = np.random.default_rng(0).integers(0, 256, (*side, plan.channels))
-    pixels = (noise.astype(np.float32) / 255).astype(np.float32)
-    tile = Window.whole(
-        *(
-            max(1, min(plan.tile, math.floor(n_in / 2 * n_out / n)))
-            for n_in, n, n_out in zip(side, plan.in_shape, plan.out_shape, strict=True)
-        )
-    )
-    sampling = Sampling.of(plan)
-    renderer = WindowRenderer(model, sampling, pixels, read)
-    encode = _repeat(lambda: WindowRenderer(model, sampling, pixels, read))
-    query = _repeat(lambda: to_pixels(renderer.query(tile), plan.channels, np.dtype(np.uint8)))
-    return encode / read.pixels, query / tile.pixels
+def _speed(name: str, sampling: Sampling, tile: int) -> tuple[float, float]:
+    """Seconds of one thread (an LR pixel read, an output pixel), at the sampling's scale.
+
+    The sampling's input is small enough to be one window.
+    """
+    model = _model(name, sampling.device, sampling.precision)
+    read = Window.whole(sampling.rows.n_in, sampling.cols.n_in)
+    part = Window.whole(min(tile, sampling.rows.n_out), min(tile, sampling.cols.n_out))
+    noise = np.random.default_rng(0).random((*read.shape, 3), dtype=np.float32)
+    renderer = WindowRenderer(model, sampling, noise, read)
+    encode = _repeat(lambda: WindowRenderer(model, sampling, noise, read))
+    query = _repeat(lambda: to_pixels(renderer.query(part), 3, np.dtype(np.uint8)))
+    return encode / read.pixels, query / part.pixels
 
 
 def _repeat(work: Callable[[], object]) -> float:
-    """Seconds of one call, the mean over at least ``PROBE_SECONDS``."""
+    """Seconds of one call, the mean over at least ``PROBE_SECONDS``, a first one not counted."""
+    work()
     start, count = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < PROBE_SECONDS or count == 0:
+    while (spent := time.perf_counter() - start) < PROBE_SECONDS:
         work()
         count += 1
     return spent / count
+
+
+def _window_of(axis: AxisMap) -> AxisMap:
+    """A short axis of about the same scale; equal scales give equal ones."""
+    return AxisMap(PROBE_WINDOW, max(1, round(PROBE_WINDOW * axis.scale)))
 
 
 @torch.inference_mode()
@@ -66,29 +69,23 @@ def estimate_seconds(plan: RenderPlan) -> float:
     Measured for about half a second; images of one scale share a measurement.
     """
     torch.set_num_threads(1)
-    encode, query = _speed(_representative(plan))
+    sampling = dataclasses.replace(
+        Sampling.of(plan), rows=_window_of(plan.rows), cols=_window_of(plan.cols)
+    )
+    encode, query = _speed(plan.model, sampling, plan.tile)
     turns = 8 if plan.self_ensemble else 1
     reads = sum(task.read.pixels for task in plan.tasks())
     busy = min(plan.workers, len(plan.task_grid))
     return turns * (reads * encode + plan.pixels * query) / busy
 
 
-def _representative(plan: RenderPlan) -> RenderPlan:
-    """A plan that is equal for all images of one model and about one scale."""
-    sides = [round(PROBE_WINDOW * 4 * scale) for scale in plan.scale]
-    window = PROBE_WINDOW * 4
-    return dataclasses.replace(
-        plan,
-        input="",
-        output="",
-        input_digest="",
-        in_shape=(window, window),
-        out_shape=(max(1, sides[0]), max(1, sides[1])),
-        input_format="",
-        output_format="",
-        dtype="float32",
-        task=(0, 0),
-        projected_mem=0,
-        projected_disk=0,
-        allowed_mem=0,
-    )
+@torch.inference_mode()
+def measure_speed(name: str, scale: int) -> float:
+    """Output megapixels a second of a model at ``scale`` on all cores, encoding included.
+
+    One thread is measured for about half a second and multiplied by the cores.
+    """
+    torch.set_num_threads(1)
+    axis = AxisMap(PROBE_WINDOW, PROBE_WINDOW * scale)
+    encode, query = _speed(name, Sampling(axis, axis), MEASURED_TILE)
+    return cores() / (encode / scale**2 + query) / 1e6

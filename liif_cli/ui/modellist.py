@@ -11,11 +11,15 @@ from liif_cli.models.loader import DEFAULT_MODEL, KERNELS, shipped
 from liif_cli.ui.facts import Facts, network_facts, text_of
 from liif_cli.ui.format import size_of
 
-COLUMNS = ("name", "encoder", "decoder", "parameters", "file", "PSNR")
+COLUMNS = ("name", "encoder", "decoder", "parameters", "file", "PSNR", "Mpx/s")
+MEASURED_SCALES = (2, 4, 16)
 
 
-def shipped_models() -> list[Facts]:
+def shipped_models(*, measure: bool = False) -> list[Facts]:
     """Facts of every name that ``--model`` takes.
+
+    Args:
+        measure: measure the speed of each, in output megapixels a second.
 
     Raises:
         CheckpointError: a weights file of the package is damaged.
@@ -44,6 +48,14 @@ def shipped_models() -> list[Facts]:
         }
         for name in KERNELS
     ]
+    if measure:
+        from liif_cli.engine.probe import measure_speed
+
+        for facts in found:
+            facts["mpx_per_second"] = {
+                f"x{scale}": round(measure_speed(facts["name"], scale), 3)
+                for scale in MEASURED_SCALES
+            }
     return found
 
 
@@ -65,5 +77,6 @@ def print_models(found: list[Facts]) -> None:
 
 def _cells(facts: Facts) -> list[str]:
     star = " *" if facts["default"] else ""
-    values = (facts[key] for key in ("encoder", "decoder", "parameters", "file", "psnr"))
+    keys = ("encoder", "decoder", "parameters", "file", "psnr", "mpx_per_second")
+    values = (facts.get(key) for key in keys)
     return [f"{facts['name']}{star}", *map(text_of, values)]

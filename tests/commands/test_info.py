@@ -97,6 +97,16 @@ def test_models_lists_every_name(monkeypatch: pytest.MonkeyPatch, weights: Path)
     assert "PSNR x2 30.5" in text[0]
 
 
+def test_models_measures_speed_on_request(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    monkeypatch.setattr("liif_cli.models.loader.WEIGHTS", weights.parent)
+    monkeypatch.setattr("liif_cli.engine.probe.PROBE_SECONDS", 0.02)
+    found = json.loads(run("models", "--json", "--measure").stdout)
+    for facts in found:
+        assert set(facts["mpx_per_second"]) == {"x2", "x4", "x16"}
+        assert min(facts["mpx_per_second"].values()) > 0
+    assert "mpx_per_second" not in json.loads(run("models", "--json").stdout)[0]
+
+
 def test_the_default_is_marked(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     weights.rename(weights.with_name(f"{DEFAULT_MODEL}.safetensors"))
     monkeypatch.setattr("liif_cli.models.loader.WEIGHTS", weights.parent)
