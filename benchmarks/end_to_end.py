@@ -1,6 +1,7 @@
 """Whole commands: time, memory and use of the cores of ``liif upscale`` on one photo.
 
-    python -m benchmarks.end_to_end PHOTO [--size WxH] [--model NAME|PATH ...] [--formats zarr,tif]
+    python -m benchmarks.end_to_end PHOTO [--size WxH ...] [--model NAME|PATH ...]
+        [--formats zarr,tif]
 
 Each model is run beside ``--model bicubic`` of the same command; and, where ``vips`` is installed,
 beside ``vips resize --kernel cubic`` writing a deflate tiled TIFF. Wall time, CPU time and peak
@@ -70,38 +71,40 @@ def main() -> None:
     """Print a row a command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photo", type=Path)
-    parser.add_argument("--size", default="20000x15000")
+    parser.add_argument("--size", action="append", default=[], help="WxH, more than once")
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--formats", default="zarr,tif")
     options = parser.parse_args()
-    width, height = (int(side) for side in options.size.split("x"))
-    mpx = width * height / 1e6
-    print(f"{options.photo.name} to {options.size}, {cores()} cores")
-    print("what                                  wall s   Mpx/s    busy   peak MiB   of bicubic")
+    print(f"{options.photo.name}, {cores()} cores")
+    print("what                                          wall s  Mpx/s  busy  peak MiB  of bicubic")
+    for size in options.size or ["20000x15000"]:
+        for suffix in options.formats.split(","):
+            compare(options.photo, size, suffix, options.model or [DEFAULT_MODEL])
+
+
+def compare(photo: Path, size: str, suffix: str, models: list[str]) -> None:
+    """Rows of bicubic, of each model, and of vips for TIFF."""
+    width, height = (int(side) for side in size.split("x"))
 
     def row(name: str, cost: Cost, base: Cost | None) -> None:
-        ratio = f"{cost.wall / base.wall:10.2f}x" if base else ""
         busy = cost.cpu / cost.wall / cores()
+        ratio = f"{cost.wall / base.wall:10.2f}x" if base else ""
+        speed = width * height / cost.wall / 1e6
         print(
-            f"{name:36} {cost.wall:7.1f} {mpx / cost.wall:7.2f} {busy:7.0%} "
-            f"{cost.peak / 2**20:10.0f} {ratio}",
+            f"{f'{name} {size} {suffix}':45} {cost.wall:6.1f} {speed:6.2f} {busy:5.0%} "
+            f"{cost.peak / 2**20:9.0f} {ratio}",
             flush=True,
         )
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for suffix in options.formats.split(","):
-            base = liif(options.photo, folder / f"base.{suffix}", options.size, "bicubic")
-            row(f"bicubic to {suffix}", base, None)
-            for number, model in enumerate(options.model or [DEFAULT_MODEL]):
-                cost = liif(options.photo, folder / f"{number}.{suffix}", options.size, model)
-                row(f"{Path(model).name} to {suffix}", cost, base)
-            if suffix in ("tif", "tiff") and shutil.which("vips"):
-                row(
-                    "vips cubic to deflate tif",
-                    vips(options.photo, folder / "v.tif", options.size),
-                    base,
-                )
+        base = liif(photo, folder / f"base.{suffix}", size, "bicubic")
+        row("bicubic", base, None)
+        for number, model in enumerate(models):
+            cost = liif(photo, folder / f"{number}.{suffix}", size, model)
+            row(Path(model).name, cost, base)
+        if suffix == "tif" and shutil.which("vips"):
+            row("vips cubic, deflate", vips(photo, folder / "vips.tif", size), base)
 
 
 if __name__ == "__main__":
