@@ -18,7 +18,7 @@ from liif_cli.engine.render import render_task
 from liif_cli.errors import OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
-from liif_cli.io.atomic import atomic_path, output_errors, remove_stale
+from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale
 from liif_cli.io.base import ImageInfo, OutputInfo, Pixels, Source
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models.model import Model
@@ -97,7 +97,10 @@ class ImageRun:
         plan = self.plan
         if self.store_path.exists():
             try:
-                return TileStore.open(self.store_path, plan.store_fingerprint)
+                store = TileStore.open(self.store_path, plan.store_fingerprint)
+                for path in filter(is_partial, self.store_path.rglob(".*")):
+                    path.unlink()  # a shard that a killed process was writing
+                return store
             except OutputError as error:
                 # it holds other pixels, or its making was cut short before the first of them
                 log.debug("starting afresh: %s", error)

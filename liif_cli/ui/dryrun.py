@@ -42,7 +42,8 @@ def dry_run_batch(
     pixels = sum(image.plan.pixels for image in planned if image.plan and not image.skipped)
     _line(
         console,
-        f"{len(planned)} images, {failed} of them would fail and {finished} are finished; "
+        f"{len(planned)} image{'s' * (len(planned) != 1)}, {failed} of them would fail and "
+        f"{finished} are finished; "
         f"{megapixels(pixels)} in about {duration(sum(seconds))} of rendering; nothing was written",
     )
     return EXIT_FAILED if failed else EXIT_OK

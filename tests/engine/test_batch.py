@@ -18,6 +18,7 @@ from liif_cli.engine.batch import BatchReport, plan_batch, upscale_batch
 from liif_cli.engine.events import ImageFailed, ImageSkipped, PlanMade, TaskDone, Warned
 from liif_cli.errors import CheckpointError, RenderError, UsageError
 from liif_cli.geometry.size import SizeRequest
+from liif_cli.geometry.window import Window
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models import checkpoint
 from liif_cli.models.model import Model
@@ -135,6 +136,30 @@ def test_an_interrupted_render_goes_on_where_it_stopped(
     np.testing.assert_array_equal(
         tifffile.imread(out), tifffile.imread(tmp_path / "undisturbed.tif")
     )
+
+
+def test_what_a_killed_process_left_in_a_store_does_not_end_up_in_the_output(
+    tmp_path: Path, photo: Path, events: Events, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = TileStore.write_shard, []
+
+    def die_in_the_third(self: TileStore, window: Window, pixels: np.ndarray) -> None:
+        calls.append(window)
+        if len(calls) == 3:
+            path = self.shard_path(0, 0)
+            (path.parent / f".{path.name}.0123456789ab.partial").write_bytes(b"half a shard")
+            raise OSError(5, "Input/output error")
+        real(self, window, pixels)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TileStore, "write_shard", die_in_the_third)
+        upscale_batch(photo, tmp_path / "a.zarr", spec_of("400x300"), listen=events)
+    assert list(tmp_path.rglob(".*.partial"))
+    assert (
+        upscale_batch(photo, tmp_path / "a.zarr", spec_of("400x300"), listen=events).exit_code == 0
+    )
+    assert list(tmp_path.rglob("*partial*")) == []
+    assert zarr.open_array(tmp_path / "a.zarr", mode="r").shape == (3, 300, 400)
 
 
 def test_a_half_written_file_is_never_taken_for_a_finished_one(
