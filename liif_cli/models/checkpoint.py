@@ -154,7 +154,9 @@ def _check_metadata(path: Path, metadata: Mapping[str, str]) -> None:
 def _load_published(path: Path) -> Checkpoint:
     try:
         # a file object: of a path, torch would go by the suffix
-        with path.open("rb") as file:
+        # what torch warns of here, the errors below say in one line
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
