@@ -173,68 +173,13 @@ def _layout(
     cost: ModelCost,
     machine: Machine,
 ) -> _Layout:
-    """The cut with the least recompute that the memory allows."""
-    sample_bytes = source.shape[2] * np.dtype(source.dtype).itemsize
-    raw = math.prod(out_shape) * sample_bytes
-    fixed = {
-        "process and model": machine.base_bytes,
-        "reserve": RESERVE,
-        "decoded input": source.decoded_bytes,
-    }
+    """The first cut that fits the memory: those with the least recompute come first."""
     smallest: _Layout | None = None
-
-    def fits(layout: _Layout) -> bool:
-        nonlocal smallest
+    for layout in _layouts(spec, source, output, out_shape, cost, machine):
+        if layout.total <= machine.allowed_bytes:
+            return layout
         if smallest is None or layout.total < smallest.total:
             smallest = layout
-        return layout.total <= machine.allowed_bytes
-
-    if output.format != "zarr":
-        hold = raw + (STREAM_BYTES if output.streams else 2 * raw)
-        most = (
-            raw if not output.streams else min(machine.allowed_bytes // MEMORY_SHARE, MEMORY_MOST)
-        )
-        if raw <= most:
-            tile = spec.tile or TILE
-            for workers in _fewer(machine.workers):
-                for side in _memory_sides(
-                    spec, out_shape, cost, source.shape[:2], machine.allowed_bytes
-                ):
-                    task = TaskShape.of(side, source.shape[:2], out_shape, cost.radius)
-                    peak = task.peak_bytes(
-                        cost,
-                        tile=tile,
-                        buffer=(tile, tile),
-                        sample_bytes=sample_bytes,
-                        ensemble=spec.self_ensemble,
-                    )
-                    memory = {**fixed, "output": hold, f"{workers} tasks": workers * peak}
-                    layout = _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
-                    if fits(layout):
-                        return layout
-    if output.streams:
-        for workers in _fewer(machine.workers):
-            for shard, chunk, tile in _sides(spec):
-                for count in _shard_counts(
-                    shard, out_shape, cost, source.shape[:2], machine.allowed_bytes
-                ):
-                    side = (shard * count, shard * count)
-                    task = TaskShape.of(side, source.shape[:2], out_shape, cost.radius)
-                    peak = task.peak_bytes(
-                        cost,
-                        tile=tile,
-                        buffer=(shard, shard),
-                        sample_bytes=sample_bytes,
-                        ensemble=spec.self_ensemble,
-                    )
-                    memory = {
-                        **fixed,
-                        "exporter": STREAM_BYTES,
-                        f"{workers} tasks": workers * peak,
-                    }
-                    layout = _Layout(True, side, shard, chunk, tile, workers, memory)
-                    if fits(layout):
-                        return layout
     assert smallest is not None
     raise refuse(
         f"memory for {source.path} at {out_shape[1]}x{out_shape[0]}",
@@ -244,6 +189,53 @@ def _layout(
         "raise --max-memory"
         + ("" if output.streams else f", or use a format that streams instead of {output.format}"),
     )
+
+
+def _layouts(
+    spec: RenderSpec,
+    source: InputFacts,
+    output: OutputFacts,
+    out_shape: tuple[int, int],
+    cost: ModelCost,
+    machine: Machine,
+) -> Iterator[_Layout]:
+    """Ways to cut an image, the best first: in memory where that is allowed, then by a store."""
+    sample_bytes = source.shape[2] * np.dtype(source.dtype).itemsize
+    raw = math.prod(out_shape) * sample_bytes
+    in_shape, allowed = source.shape[:2], machine.allowed_bytes
+    fixed = {
+        "process and model": machine.base_bytes,
+        "reserve": RESERVE,
+        "decoded input": source.decoded_bytes,
+    }
+
+    def tasks(workers: int, side: tuple[int, int], tile: int, buffer: int) -> dict[str, int]:
+        task = TaskShape.of(side, in_shape, out_shape, cost.radius)
+        peak = task.peak_bytes(
+            cost,
+            tile=tile,
+            buffer=(buffer, buffer),
+            sample_bytes=sample_bytes,
+            ensemble=spec.self_ensemble,
+        )
+        return {f"{workers} task{'s' * (workers > 1)}": workers * peak}
+
+    if output.format != "zarr":
+        hold = {"output": raw + (STREAM_BYTES if output.streams else 2 * raw)}
+        tile = spec.tile or TILE
+        if not output.streams or raw <= min(allowed // MEMORY_SHARE, MEMORY_MOST):
+            for workers in _fewer(machine.workers):
+                for side in _memory_sides(spec, out_shape, cost, in_shape, allowed):
+                    memory = {**fixed, **hold, **tasks(workers, side, tile, tile)}
+                    yield _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
+    if output.streams:
+        for workers in _fewer(machine.workers):
+            for shard, chunk, tile in _sides(spec):
+                for count in _shard_counts(shard, out_shape, cost, in_shape, allowed):
+                    side = (shard * count, shard * count)
+                    of_tasks = tasks(workers, side, tile, shard)
+                    memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
+                    yield _Layout(True, side, shard, chunk, tile, workers, memory)
 
 
 def _fewer(workers: int) -> Iterator[int]:
