@@ -33,13 +33,21 @@ from liif_cli.engine.machine import measure_machine, resolve_device, resolve_pre
 from liif_cli.engine.record import OutputState, difference, output_state
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
-from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, LiifError, OutputError
+from liif_cli.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    LiifError,
+    OutputError,
+    RenderError,
+)
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
 from liif_cli.io.base import ImageInfo
 from liif_cli.io.discover import Pair, discover
 from liif_cli.models.loader import LoadedModel, load_model
+from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
@@ -119,6 +127,9 @@ class Batch:
         self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device)
         self.model = self.loaded.model.to(PRECISION_DTYPES[self.precision])
+        self._device = device
+        self._exact: Model | None = None
+        self._exact_lock = threading.Lock()
         self._warm_up(device)
         self.machine: Machine = measure_machine(spec, device)
 
@@ -127,7 +138,18 @@ class Batch:
         for name in EXPORTERS:
             exporter_for(name)
         pixels = np.full((8, 8, 3), 128, np.uint8)
-        render_array(self.model, pixels, (16, 16), device=str(device), precision=self.precision)
+        try:
+            render_array(self.model, pixels, (16, 16), device=str(device), precision=self.precision)
+        except RenderError:
+            # a lower precision overflows; tasks that do are rendered again in fp32
+            render_array(self.exact(), pixels, (16, 16), device=str(device))
+
+    def exact(self) -> Model:
+        """The network in fp32, loaded when it is first asked for."""
+        with self._exact_lock:
+            if self._exact is None:
+                self._exact = load_model(self.spec.model, self._device).model
+            return self._exact
 
     def listen(self, event: Event) -> None:
         """Pass an event on, one thread at a time."""
@@ -343,7 +365,9 @@ class _Scheduler:
             except Exception as error:
                 self._fail(pair.input, error)
                 continue
-            run = ImageRun(plan, info, self.batch.model, self.batch.listen, self.stop)
+            run = ImageRun(
+                plan, info, self.batch.model, self.batch.listen, self.stop, self.batch.exact
+            )
             try:
                 done = run.open()
             except Exception as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from liif_cli import __version__
 from liif_cli.engine.events import ExportStarted, ImageDone, Listener, TaskDone
 from liif_cli.engine.record import Record
 from liif_cli.engine.render import render_task
-from liif_cli.errors import OutputError
+from liif_cli.errors import OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale
@@ -53,6 +54,7 @@ class ImageRun:
         model: network on the plan's device and in its precision.
         listen: told of every finished task and of the end.
         stop: set when the work should end early; what a store holds by then stays.
+        exact: gives the network in fp32, for tasks that overflow a lower precision.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class ImageRun:
         model: Model,
         listen: Listener,
         stop: threading.Event,
+        exact: Callable[[], Model],
     ) -> None:
         self.plan, self.info, self.model = plan, info, model
-        self.listen, self.stop = listen, stop
+        self.listen, self.stop, self.exact = listen, stop, exact
         self.input, self.output = Path(plan.input), Path(plan.output)
         self.store_path = self.output.with_name(f".{self.output.name}.partial.zarr")
         self.started = time.monotonic()
@@ -133,10 +136,28 @@ class ImageRun:
                 yield shard
 
     def render(self, task: RenderTask) -> None:
-        """Render one task and put its pixels where they belong."""
+        """Render one task and put its pixels where they belong; in fp32 where it must be.
+
+        Raises:
+            RenderError: a colour that is NaN or infinite in fp32 as well.
+        """
+        outputs = list(self._outputs(task))
+        try:
+            self._render(self.model, self.plan, task, outputs)
+        except RenderError as error:
+            if self.plan.precision == "fp32":
+                raise
+            log.info("%s, task %d: %s; again in fp32", self.input, task.number, error)
+            exact = dataclasses.replace(self.plan, precision="fp32")
+            self._render(self.exact(), exact, task, outputs)
+
+    def _render(
+        self, model: Model, plan: RenderPlan, task: RenderTask, outputs: list[Window]
+    ) -> None:
+        """Render what is left of ``outputs``, which empties as its windows are done."""
         assert self._source is not None
         parts = render_task(
-            self.model, self.plan, task, self._source.read, self._outputs(task), self.stop.is_set
+            model, plan, task, self._source.read, iter(tuple(outputs)), self.stop.is_set
         )
         for window, pixels in parts:
             if self._store is not None:
@@ -144,6 +165,7 @@ class ImageRun:
                     self._store.write_shard(window, pixels)
             elif self._array is not None:
                 self._array.write(window, pixels)
+            outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
 
     def finish(self) -> None:
