@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from liif_cli.models.model import Model
 
-DEFAULT_MODEL = "edsr-small-liif"
+DEFAULT_MODEL = "edsr-small-lmliif"
 KERNELS = ("bicubic", "nearest")
 """Interpolation kernels: decoders that need no weights."""
 WEIGHTS = Path(liif_cli.__file__).parent / "weights"
