@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liif_cli.errors import OutputError, PlanError, UsageError
+from liif_cli.geometry.grid import TileGrid
 from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import (
@@ -22,6 +23,7 @@ from liif_cli.plan.spec import (
 
 SHARD = 2048
 """Side of a store's shard: one object on disk, one unit of resuming."""
+ENOUGH_SHARDS = 16
 CHUNK = 512
 TILE = 512
 MEMORY_TASK = 768
@@ -147,8 +149,11 @@ def _check_format(output: OutputFacts, out_shape: tuple[int, int], dtype: str) -
         )
 
 
-def _sides(spec: RenderSpec) -> Iterator[tuple[int, int, int]]:
-    """(shard, chunk, tile) to try, the best first; smaller ones need less memory."""
+def _sides(spec: RenderSpec, out_shape: tuple[int, int]) -> Iterator[tuple[int, int, int]]:
+    """(shard, chunk, tile) to try, the best first; smaller ones need less memory.
+
+    A small output gets small shards, so that there are enough of them for all threads.
+    """
     if spec.tile is not None:
         tile = spec.tile
         chunk = next(
@@ -160,7 +165,10 @@ def _sides(spec: RenderSpec) -> Iterator[tuple[int, int, int]]:
         if tile < SHARD // 2:
             yield tile, chunk, tile
         return
-    for shard in (SHARD, SHARD // 2, SHARD // 4, SHARD // 8):
+    shards = [SHARD, SHARD // 2, SHARD // 4, SHARD // 8]
+    while len(shards) > 2 and len(TileGrid(*out_shape, shards[0], shards[0])) < ENOUGH_SHARDS:
+        del shards[0]
+    for shard in shards:
         side = min(shard, CHUNK)
         yield shard, side, min(TILE, side)
 
@@ -230,7 +238,7 @@ def _layouts(
                     yield _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
     if output.streams:
         for workers in _fewer(machine.workers):
-            for shard, chunk, tile in _sides(spec):
+            for shard, chunk, tile in _sides(spec, out_shape):
                 for count in _shard_counts(shard, out_shape, cost, in_shape, allowed):
                     side = (shard * count, shard * count)
                     of_tasks = tasks(workers, side, tile, shard)
