@@ -49,7 +49,7 @@ from liif_cli.io.discover import Pair, discover
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.plan.planner import make_plan
+from liif_cli.plan.planner import TILE, make_plan
 from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
 
 log = logging.getLogger(__name__)
@@ -207,12 +207,12 @@ class Batch:
             decoded_bytes=info.decoded_bytes,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
-        sample_bytes = PRECISION_DTYPES[self.precision].itemsize
         cost = model_cost(
             self.model,
             AxisMap(info.height, out_shape[0]),
             AxisMap(info.width, out_shape[1]),
-            sample_bytes,
+            tile=self.spec.tile or TILE,
+            sample_bytes=PRECISION_DTYPES[self.precision].itemsize,
         )
         plan = make_plan(
             self.spec,

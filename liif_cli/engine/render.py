@@ -54,8 +54,13 @@ ALL_TURNS = tuple(
 )
 
 
-def model_cost(model: Model, rows: AxisMap, cols: AxisMap, sample_bytes: int = 4) -> ModelCost:
-    """What rendering at that scale takes; ``sample_bytes`` is 4 for fp32, 2 for half precision."""
+def model_cost(
+    model: Model, rows: AxisMap, cols: AxisMap, *, tile: int, sample_bytes: int
+) -> ModelCost:
+    """What rendering at that scale takes.
+
+    ``tile`` is the largest side of a query; ``sample_bytes`` is 4 for fp32, 2 for half precision.
+    """
     scale = (rows.scale, cols.scale)
     decoder = model.render_decoder
     per_code, per_pixel = decoder.macs(scale)
@@ -68,6 +73,7 @@ def model_cost(model: Model, rows: AxisMap, cols: AxisMap, sample_bytes: int = 4
         latent_bytes=decoder.latent_bytes_per_code(scale) * sample_bytes // 4,
         encode_macs=weights + per_code,
         query_macs=per_pixel,
+        query_bytes=decoder.query_bytes(min(tile, rows.n_out), min(tile, cols.n_out), scale),
         exact_tiling=decoder.exact_tiling,
     )
 

@@ -94,7 +94,6 @@ class TaskShape:
         self,
         cost: ModelCost,
         *,
-        tile: int,
         buffer: tuple[int, int],
         sample_bytes: int,
         ensemble: bool,
@@ -107,10 +106,9 @@ class TaskShape:
         window = self.window[0] * self.window[1]
         # the encoder's scratch is gone when the latent is made; what stays of it is feat
         network = max(cost.encode_bytes, cost.encode_bytes // 4 + cost.latent_bytes)
-        query = tile * tile * 3 * 4 * 4
         collected = 2 * buffer[0] * buffer[1] * sample_bytes
         averaged = 3 * 4 * self.output[0] * self.output[1] if ensemble else 0
-        return window * (2 * sample_bytes + 24 + network) + query + collected + averaged
+        return window * (2 * sample_bytes + 24 + network) + cost.query_bytes + collected + averaged
 
 
 def refuse(what: str, needed: int, allowed: int, parts: dict[str, int], cure: str) -> PlanError:

@@ -217,11 +217,10 @@ def _layouts(
         "decoded input": source.decoded_bytes,
     }
 
-    def tasks(workers: int, side: tuple[int, int], tile: int, buffer: int) -> dict[str, int]:
+    def tasks(workers: int, side: tuple[int, int], buffer: int) -> dict[str, int]:
         task = TaskShape.of(side, in_shape, out_shape, cost.radius)
         peak = task.peak_bytes(
             cost,
-            tile=tile,
             buffer=(buffer, buffer),
             sample_bytes=sample_bytes,
             ensemble=spec.self_ensemble,
@@ -234,14 +233,14 @@ def _layouts(
         if not output.streams or raw <= min(allowed // MEMORY_SHARE, MEMORY_MOST):
             for workers in _fewer(machine.workers):
                 for side in _memory_sides(spec, out_shape, cost, in_shape, allowed):
-                    memory = {**fixed, **hold, **tasks(workers, side, tile, tile)}
+                    memory = {**fixed, **hold, **tasks(workers, side, tile)}
                     yield _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
     if output.streams:
         for workers in _fewer(machine.workers):
             for shard, chunk, tile in _sides(spec, out_shape):
                 for count in _shard_counts(shard, out_shape, cost, in_shape, allowed):
                     side = (shard * count, shard * count)
-                    of_tasks = tasks(workers, side, tile, shard)
+                    of_tasks = tasks(workers, side, shard)
                     memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                     yield _Layout(True, side, shard, chunk, tile, workers, memory)
 

@@ -50,6 +50,7 @@ class ModelCost:
         latent_bytes: bytes of the latent and of making it, an LR pixel.
         encode_macs: multiply-adds of encoding, an LR pixel.
         query_macs: multiply-adds an output pixel.
+        query_bytes: peak bytes of one tile's query, its result included.
         exact_tiling: False when a pixel depends on the tile it is rendered in.
     """
 
@@ -58,6 +59,7 @@ class ModelCost:
     latent_bytes: int
     encode_macs: int
     query_macs: int
+    query_bytes: int
     exact_tiling: bool = True
 
 

@@ -106,7 +106,7 @@ class Trainer:
         self.preset, self.validation, self.state_path = preset, validation, state_path
         self.device, self.bf16 = device, bf16
         torch.manual_seed(seed)
-        self.model = Model(preset.spec).to(device)
+        self.model = _on(Model(preset.spec), device)
         self.decoder = cast(TrainableDecoder, self.model.decoder)
         self.ema = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.generator = torch.Generator(device).manual_seed(seed)
@@ -203,7 +203,7 @@ class Trainer:
 
     def averaged_model(self) -> Model:
         """A copy of the network with the averaged weights."""
-        model = Model(self.preset.spec).to(self.device)
+        model = _on(Model(self.preset.spec), self.device)
         model.load_state_dict(self.ema)
         model.eval()
         return model
@@ -255,6 +255,12 @@ class Trainer:
                 writer.writerow([field.name for field in dataclasses.fields(TrainReport)])
             writer.writerow(dataclasses.astuple(entry))
         report(entry)
+
+
+def _on(model: Model, device: torch.device) -> Model:
+    """The model on a device, its convolutions laid out as their inputs are."""
+    placed: Model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 @contextmanager

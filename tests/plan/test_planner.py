@@ -17,7 +17,12 @@ from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
 COST = ModelCost(
-    radius=(20, 20), encode_bytes=512, latent_bytes=1024, encode_macs=200_000, query_macs=133_000
+    radius=(20, 20),
+    encode_bytes=512,
+    latent_bytes=1024,
+    encode_macs=200_000,
+    query_macs=133_000,
+    query_bytes=12 * MIB,
 )
 MACHINE = Machine(workers=2, base_bytes=300 * MIB, allowed_bytes=2 * GIB)
 TIFF = OutputFacts("out/a.tif", "tiff", disk_free=1 << 50)

@@ -76,7 +76,6 @@ def test_the_lr_crop_is_pillows_reduction_of_the_hr_crop(scale: float) -> None:
 
 
 def test_crops_are_flipped_and_turned_windows_of_the_photo() -> None:
-    images = [np.arange(40 * 50 * 3, dtype=np.uint32).reshape(40, 50, 3).astype(np.uint8)]
     images = [(np.indices((40, 50)).sum(0)[..., None] + np.array([0, 40, 90])).astype(np.uint8)]
     images[0][..., 0] = np.arange(50)
     images[0][..., 1] = np.arange(40)[:, None]
