@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch.nn import functional as F
 
 from liif_cli.geometry.axis import left_code, nearest_code, relative
 
@@ -22,12 +23,20 @@ class TrainMembers:
     """Members of Q scattered pixels of N samples, M = 4 or 1 members a pixel.
 
     ``code`` (N, Q, M) int64 counts codes over the whole batch, row by row; ``rel`` (N, Q, M, 2) as
-    (y, x), in the decoder's unit; ``weight`` (N, Q, M) adds up to 1.
+    (y, x), in the decoder's unit; ``weight`` (N, Q, M) adds up to 1. ``around`` holds the
+    ensemble's members of the same pixels where the decoder's are others.
     """
 
     code: torch.Tensor
     rel: torch.Tensor
     weight: torch.Tensor
+    around: TrainMembers | None = None
+
+    def blend(self, image: torch.Tensor) -> torch.Tensor:
+        """The members' pixels of an image (N, C, h, w), weighted: (N, Q, C)."""
+        pixels = image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
+        blended: torch.Tensor = (F.embedding(self.code, pixels) * self.weight[..., None]).sum(2)
+        return blended
 
 
 def train_members(
@@ -35,6 +44,7 @@ def train_members(
     index: tuple[torch.Tensor, torch.Tensor],
     n_in: tuple[int, int],
     n_out: tuple[torch.Tensor, torch.Tensor],
+    around: bool = False,
 ) -> TrainMembers:
     """Members of the output pixels ``index`` of N samples.
 
@@ -43,6 +53,7 @@ def train_members(
         index: rows and columns (N, Q) int64.
         n_in: (height, width) of each sample's LR map.
         n_out: heights and widths (N,) int64 of the samples' whole outputs.
+        around: give the ensemble's members as well.
     """
     axes = [
         _axis(kind, i, n, total[:, None]) for i, n, total in zip(index, n_in, n_out, strict=True)
@@ -58,7 +69,12 @@ def train_members(
         dim=-1,
     )
     weight = row_weight[..., :, None] * col_weight[..., None, :]
-    return TrainMembers(code.flatten(2), rel.flatten(2, 3), weight.flatten(2))
+    return TrainMembers(
+        code.flatten(2),
+        rel.flatten(2, 3),
+        weight.flatten(2),
+        train_members("ensemble", index, n_in, n_out) if around else None,
+    )
 
 
 def _axis(

@@ -45,6 +45,7 @@ class CropSampler:
         members: which codes the decoder asks for a pixel.
         generator: source of every random number, on ``device``.
         device: where the photos live and batches are made.
+        around: give the codes around each pixel beside the decoder's own.
 
     Raises:
         TrainError: no photo, a photo that is too small, or too many samples.
@@ -61,10 +62,12 @@ class CropSampler:
         members: MembersKind,
         generator: torch.Generator,
         device: torch.device,
+        around: bool = False,
     ) -> None:
         self.crop, self.samples = crop, samples
         self.scale_min, self.scale_max = scale_min, scale_max
         self.members: MembersKind = members
+        self.around = around
         self.generator, self.device = generator, device
         largest = _round(crop * scale_max)
         if not photos:
@@ -111,7 +114,9 @@ class CropSampler:
         sample = torch.arange(count, device=self.device)[:, None]
         return Batch(
             image=_normalise(lr).contiguous(memory_format=torch.channels_last),
-            members=train_members(self.members, (row, col), (self.crop, self.crop), (side, side)),
+            members=train_members(
+                self.members, (row, col), (self.crop, self.crop), (side, side), self.around
+            ),
             cell=(2 * self.crop / side.float())[:, None].expand(-1, 2),
             target=_normalise(hr[sample, row, col].float()),
         )

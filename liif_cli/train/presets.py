@@ -70,6 +70,14 @@ PRESETS: dict[str, Preset] = {
         lr=2e-3,
         warmup=200,
     ),
+    "edsr-small-metasr": Preset(
+        ModelSpec(encoder=_SMALL, decoder=Part("metasr", {"skip": "bilinear"})),
+        crop=32,
+        samples=1024,
+        iterations=12_000,
+        lr=2e-3,
+        warmup=200,
+    ),
     "edsr-baseline-lmliif": Preset(
         ModelSpec(
             encoder=Part("edsr", {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0}),

@@ -41,6 +41,7 @@ class TrainableDecoder(Protocol):
     """A decoder that answers scattered pixels with gradients."""
 
     members: MembersKind
+    skip: str | None
 
     def sample(
         self,
@@ -117,6 +118,7 @@ class Trainer:
             scale_min=preset.scale_min,
             scale_max=preset.scale_max,
             members=self.decoder.members,
+            around=self.decoder.skip is not None and self.decoder.members == "corner",
             generator=self.generator,
             device=device,
         )

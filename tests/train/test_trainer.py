@@ -24,6 +24,7 @@ DECODERS = {
     "liif": Part("liif", {"hidden": [16, 16]}),
     "lmliif": Part("lmliif", {"latent_hidden": [24], "skip": "bilinear"}),
     "metasr": Part("metasr"),
+    "metasr with the skip": Part("metasr", {"skip": "bilinear"}),
 }
 SMALL = Preset(
     ModelSpec(encoder=ENCODER, decoder=DECODERS["liif"]),
@@ -112,7 +113,13 @@ def test_training_samples_are_what_rendering_gives(kind: str) -> None:
     torch.manual_seed(2)
     model = Model(ModelSpec(encoder=ENCODER, decoder=DECODERS[kind])).eval().requires_grad_(False)
     decoder = model.decoder
-    sampler = sampler_of(photos(), members=decoder.members, scale_min=2.25, scale_max=2.25)
+    sampler = sampler_of(
+        photos(),
+        members=decoder.members,
+        around=decoder.skip is not None,
+        scale_min=2.25,
+        scale_max=2.25,
+    )
     drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
     real = sampler._pixels
 

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.blocks import MLP
+from liif_cli.models.decoders.ensemble import bilinear
 from liif_cli.models.members import MembersKind, TrainMembers
 
 HIDDEN = 256
@@ -35,10 +36,12 @@ DEVICE_BLOCK_PIXELS = 1 << 15
 
 @dataclass(frozen=True)
 class MetaSRLatent:
-    """Feat (h + 2, w + 2, C) with a border of zeros, and the hidden layer's bias with the cell."""
+    """Feat (h + 2, w + 2, C) with a border of zeros, the hidden layer's bias with the cell, and the
+    image (3, h, w) where the model has the skip."""
 
     feat: torch.Tensor
     bias: torch.Tensor
+    image: torch.Tensor | None
 
 
 class MetaSR(nn.Module):
@@ -46,14 +49,18 @@ class MetaSR(nn.Module):
 
     Args:
         channels: channels C of feat.
+        skip: "bilinear" adds the bilinearly sampled input image; None for the published models.
     """
 
     exact_tiling = True
     members: MembersKind = "corner"
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, skip: str | None = None) -> None:
         super().__init__()
+        if skip not in (None, "bilinear"):
+            raise ValueError(f"skip is None or 'bilinear', got {skip!r}")
         self.channels = channels
+        self.skip = skip
         self.imnet = MLP(3, channels * 9 * 3, [HIDDEN])
 
     def radius(self, axis: AxisMap) -> int:
@@ -65,8 +72,8 @@ class MetaSR(nn.Module):
         return -(-axis.n_in // (2 * axis.n_out)) + 1
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
-        """Feat with its border, and feat as channels last."""
-        return 4 * 2 * self.channels
+        """Feat with its border, feat as channels last, and the image where there is a skip."""
+        return 4 * (2 * self.channels + 3)
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
         """The result twice, unfolded codes and their matrices, and the hidden layer of a block."""
@@ -97,14 +104,18 @@ class MetaSR(nn.Module):
         first = self.imnet.linears[0]
         bias = first.bias + first.weight[:, 2] * (cell[0] / 2)
         padded = F.pad(feat[0].permute(1, 2, 0), (0, 0, 1, 1, 1, 1))
-        return MetaSRLatent(padded.contiguous(), bias)
+        return MetaSRLatent(padded.contiguous(), bias, image[0] if self.skip else None)
 
     @torch.no_grad()
     def query(self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
-        if latent.feat.device.type == "cpu":
-            return self._query_codes(latent, rows, cols)
-        return self.query_dense(latent, rows, cols)
+        on_cpu = latent.feat.device.type == "cpu"
+        answer = self._query_codes if on_cpu else self.query_dense
+        colours = answer(latent, rows, cols)
+        if latent.image is not None:
+            image = latent.image.to(colours.dtype)
+            colours += bilinear(image, rows, cols, local_ensemble=True).permute(1, 2, 0)
+        return colours
 
     def _fold_by_position(self) -> torch.Tensor:
         """(9C, 3 * 257), an unfolded code counted position by position, channels last."""
@@ -160,9 +171,9 @@ class MetaSR(nn.Module):
 
     @torch.no_grad()
     def query_dense(self, latent: MetaSRLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
-        """What ``query`` gives, by blocks of whole output rows: how accelerators want it.
+        """What ``query`` gives before the skip, by blocks of whole output rows.
 
-        Each pixel takes a copy of its code's matrix.
+        Accelerators want it so. Each pixel takes a copy of its code's matrix.
         """
         fold, weight = self._fold_by_position(), self.imnet.linears[0].weight
         device = fold.device
@@ -203,9 +214,9 @@ class MetaSR(nn.Module):
         """Normalised colours (N, Q, 3) at scattered pixels, differentiable.
 
         Args:
-            image: (N, 3, h, w), normalised; not used.
+            image: (N, 3, h, w), normalised.
             feat: (N, C, h, w).
-            members: "corner" members of the pixels.
+            members: "corner" members of the pixels, with the codes around them for the skip.
             cell: (N, 2) as (y, x), 2 / scale of each sample.
         """
         first = self.imnet.linears[0]
@@ -220,6 +231,9 @@ class MetaSR(nn.Module):
         matrix = of_code[..., : 3 * HIDDEN].reshape(*of_code.shape[:2], 3, HIDDEN)
         colours = (matrix @ hidden[..., None])[..., 0] + of_code[..., 3 * HIDDEN :]
         weighted: torch.Tensor = colours.float() * members.weight
+        if self.skip:
+            assert members.around is not None
+            weighted = weighted + members.around.blend(image)
         return weighted
 
 
