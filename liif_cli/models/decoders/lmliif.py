@@ -288,10 +288,12 @@ class LMLIIF(nn.Module):
             start = start + (cell.to(start.dtype) @ of_cell.t()).repeat_interleave(per_image, 0)
         table = torch.cat([start, modulation[:, self.code :]], 1)
         gathered = F.embedding(members.code, table)
-        scale, shift = gathered[..., self.width :].chunk(2, dim=-1)
-        scales = scale.chunk(self.depth, dim=-1)
-        shifts = shift.chunk(self.depth, dim=-1)
-        values = gathered[..., : self.width] + members.rel.to(table.dtype) @ of_rel.t()
+        # layer by layer in memory: strided slices would cost each product several times more
+        layers = gathered.reshape(*members.code.shape, 2 * self.depth + 1, self.width)
+        parts = layers.movedim(-2, 0).contiguous()
+        begin, *modulations = parts.unbind()
+        scales, shifts = modulations[: self.depth], modulations[self.depth :]
+        values = begin + members.rel.to(table.dtype) @ of_rel.t()
         values = F.relu(torch.addcmul(values + shifts[0], values, scales[0]))
         for number, layer in enumerate(hidden, start=1):
             values = layer(values)
