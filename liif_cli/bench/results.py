@@ -149,7 +149,7 @@ class Mean(NamedTuple):
 
     psnr: float | None
     ssim: float | None
-    count: int
+    count: int  # type: ignore[assignment]  # a field, not the method of tuples
     left_out: int
     seconds: float
     mpx_per_s: float | None
