@@ -1,0 +1,45 @@
+"""What headlines, tables and plots of a bench compare: which cell and scale, and gains."""
+
+from __future__ import annotations
+
+from liif_cli.bench.results import SCALED, BenchReport, Cell, SetInfo
+
+BASE = "bicubic"
+"""The method that gains are counted from."""
+
+
+def main_cell(report: BenchReport) -> Cell:
+    """The cell that plots and headlines are about: the true one where it was measured."""
+    return SCALED if SCALED in report.cells or not report.cells else report.cells[0]
+
+
+def speed_scale(report: BenchReport) -> float:
+    """The scale at which costs are compared: x4 where it was measured, or a middle one."""
+    return 4.0 if 4.0 in report.scales else sorted(report.scales)[(len(report.scales) - 1) // 2]
+
+
+def gain(report: BenchReport, entry: SetInfo, method: str, scale: float) -> float | None:
+    """dB above bicubic: the mean over the images that both have; None without one.
+
+    A cited figure is a mean over the whole set, so it is only compared with bicubic's over all.
+    """
+    cell = main_cell(report)
+    cited = any(info.cited for info in report.methods if info.name == method)
+    if cited:
+        base, mean = (report.mean(entry.name, name, scale, cell) for name in (BASE, method))
+        if base.psnr is None or mean.psnr is None or base.count < len(entry.images):
+            return None
+        return mean.psnr - base.psnr
+    found = {
+        name: {
+            score.image: score.psnr
+            for score in report.scores
+            if (score.set, score.method, score.scale, score.cell) == (entry.name, name, scale, cell)
+            and score.psnr is not None
+        }
+        for name in (BASE, method)
+    }
+    both = found[BASE].keys() & found[method].keys()
+    # sorted: sums of floats depend on their order, and sets have none
+    differences = [found[method][image] - found[BASE][image] for image in sorted(both)]
+    return sum(differences) / len(differences) if differences else None
