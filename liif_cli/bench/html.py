@@ -18,11 +18,17 @@ from typing import Any
 from liif_cli.bench.compare import BASE, gain, main_cell, speed_scale
 from liif_cli.bench.html_crops import crops_html
 from liif_cli.bench.html_plot import inline_svg
-from liif_cli.bench.html_tables import decibels, row_html, table_html, tables_html, three_digits
+from liif_cli.bench.html_tables import (
+    decibels,
+    psnr_html,
+    row_html,
+    table_html,
+    tables_html,
+    three_digits,
+)
 from liif_cli.bench.plots import MISSING, available, make_plots
 from liif_cli.bench.results import (
     CITED,
-    SCALED,
     BenchReport,
     ImageScore,
     MethodInfo,
@@ -120,18 +126,23 @@ def _set_html(report: BenchReport, entry: SetInfo, number: int, folder: Path) ->
     kind = {"div2k": "RGB PSNR", "benchmark": "luma PSNR"}.get(entry.protocol, "PSNR")
     facts = [_count(len(entry.images), "image"), f"protocol {entry.protocol} ({kind})"]
     facts.append(entry.path or "generated images, built in")
-    tables = "".join(
-        f'<div class="tables">{tables_html(report, entry, cell)}</div>\n'
-        for cell in report.cells or [SCALED]
+    cell = main_cell(report)
+    others = "".join(
+        f'<div class="tables">{psnr_html(report, entry, other)}'
+        f"{tables_html(report, entry, other)}</div>\n"
+        for other in report.cells
+        if other != cell
     )
     anchor = f"set-{number}"
     return f"""<section id="{anchor}" aria-labelledby="{anchor}-title">
 <h2 id="{anchor}-title">{escape(entry.name)}</h2>
 <p class="facts">{escape(" · ".join(facts))}</p>
 {_headline(report, entry)}
-{tables}
-{_left_out_html(report, entry)}
+<div class="tables">{psnr_html(report, entry, cell)}</div>
 {_plots_html(report, entry)}
+<div class="tables">{tables_html(report, entry, cell)}</div>
+{others}
+{_left_out_html(report, entry)}
 {crops_html(report, entry, folder)}
 </section>
 """

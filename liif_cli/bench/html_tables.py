@@ -10,9 +10,20 @@ from liif_cli.bench.compare import speed_scale
 from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
 
 
+def psnr_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
+    """The table of mean PSNR by scale."""
+    return _by_scale_html(
+        report,
+        entry,
+        cell,
+        "Mean PSNR, dB",
+        lambda scale: report.best(entry.name, scale, cell),
+        lambda mean: None if mean.psnr is None else decibels(mean.psnr),
+    )
+
+
 def tables_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
-    """PSNR, SSIM and speed by scale, and the costs at one scale."""
-    what = "" if cell == SCALED else f", cell {cell}"
+    """SSIM and speed by scale, and the costs at one scale."""
 
     def fastest(scale: float) -> str | None:
         found = {
@@ -23,29 +34,23 @@ def tables_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
         }
         return max(found, key=found.__getitem__) if found else None
 
-    def table(
-        title: str, best: Callable[[float], str | None], show: Callable[[Mean], str | None]
-    ) -> str:
-        return _by_scale_html(report, entry, cell, title + what, best, show)
-
-    return (
-        table(
-            "Mean PSNR, dB",
-            lambda scale: report.best(entry.name, scale, cell),
-            lambda mean: None if mean.psnr is None else decibels(mean.psnr),
-        )
-        + table(
-            "Mean SSIM",
-            lambda scale: report.best_ssim(entry.name, scale, cell),
-            lambda mean: None if mean.ssim is None else f"{mean.ssim:.4f}",
-        )
-        + table(
-            "Speed, output Mpx/s, encoder and decoder",
-            fastest,
-            lambda mean: three_digits(mean.mpx_per_s) if mean.mpx_per_s else None,
-        )
-        + _cost_html(report, entry, cell, what)
+    ssim = _by_scale_html(
+        report,
+        entry,
+        cell,
+        "Mean SSIM",
+        lambda scale: report.best_ssim(entry.name, scale, cell),
+        lambda mean: None if mean.ssim is None else f"{mean.ssim:.4f}",
     )
+    speed = _by_scale_html(
+        report,
+        entry,
+        cell,
+        "Speed, output Mpx/s, encoder and decoder",
+        fastest,
+        lambda mean: three_digits(mean.mpx_per_s) if mean.mpx_per_s else None,
+    )
+    return ssim + speed + _cost_html(report, entry, cell)
 
 
 def _by_scale_html(
@@ -87,10 +92,10 @@ def _by_scale_html(
     if not rows:
         return ""
     heads = "".join(f'<th scope="col">x{scale:g}</th>' for scale in scales)
-    return table_html(title, f'<th scope="col">method</th>{heads}', rows)
+    return table_html(title + _cell(cell), f'<th scope="col">method</th>{heads}', rows)
 
 
-def _cost_html(report: BenchReport, entry: SetInfo, cell: Cell, what: str) -> str:
+def _cost_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
     """Time of an image, encoder and decoder apart, and peak memory, at the scale of comparison."""
     if not report.scales:
         return ""
@@ -113,11 +118,13 @@ def _cost_html(report: BenchReport, entry: SetInfo, cell: Cell, what: str) -> st
         rows.append(row_html(method, "".join(f"<td>{text}</td>" for text in cells)))
     if not rows:
         return ""
+    # on a CPU a high-water mark of the process, which methods that ran before have part in
+    peak = "process peak, MiB" if report.header.device == "cpu" else "peak memory, MiB"
     heads = "".join(
         f'<th scope="col">{head}</th>'
-        for head in ("method", "encoder, ms", "decoder, ms", "both, ms", "peak memory, MiB")
+        for head in ("method", "encoder, ms", "decoder, ms", "both, ms", peak)
     )
-    return table_html(f"Mean time an image and peak memory at x{scale:g}{what}", heads, rows)
+    return table_html(f"Mean time an image and peak memory at x{scale:g}{_cell(cell)}", heads, rows)
 
 
 def row_html(method: MethodInfo, cells: str) -> str:
@@ -140,6 +147,12 @@ def decibels(psnr: float | None) -> str:
     if psnr is None:
         return "-"
     return f"{psnr:.2f}" if math.isfinite(psnr) else "∞"
+
+
+def _cell(cell: Cell) -> str:
+    if cell == SCALED:
+        return ""
+    return f", cell {cell}" if isinstance(cell, str) else f", cell times {cell:.3g}"
 
 
 def three_digits(value: float) -> str:

@@ -39,6 +39,7 @@ INK, GRID, PAPER = "#1a1c21", "#d8dbe1", "#fffffe"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 GRAY = "#868c95"
+LEGEND_COLUMNS = 2
 DASHES = ("-", "--", "-.", ":")
 
 _STYLE: Any = {
@@ -224,7 +225,7 @@ def _scale_plot(
     if not shown:
         return None
     scales = [report.scales[index] for index in shown]
-    figure, axes = _axes(f"{entry.name}: {title}")
+    figure, axes = _axes(f"{entry.name}: {title}", len(lines))
     for method, line in lines.items():
         values = [line[index] for index in shown]
         if all(math.isnan(point) for point in values):
@@ -267,7 +268,7 @@ def _speed_plot(
             points[method] = mean.mpx_per_s, mean.psnr
     if not points:
         return None
-    figure, axes = _axes(f"{entry.name}: PSNR and speed at x{scale:g}")
+    figure, axes = _axes(f"{entry.name}: PSNR and speed at x{scale:g}", len(points))
     for method, (speed, psnr) in points.items():
         look = looks[method.name]
         axes.plot(
@@ -302,10 +303,12 @@ _KINDS: dict[str, Callable[[BenchReport, SetInfo, dict[str, _Look], str], Plot |
 }
 
 
-def _axes(title: str) -> tuple[Figure, Axes]:
+def _axes(title: str, methods: int) -> tuple[Figure, Axes]:
+    """An empty figure, high enough for the legend of so many methods below."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.9, 3.9), layout="constrained")
+    height = 3.5 + 0.2 * math.ceil(methods / LEGEND_COLUMNS)
+    figure = Figure(figsize=(4.9, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(_plain(title), loc="left")
     axes.grid(visible=True)
@@ -314,7 +317,7 @@ def _axes(title: str) -> tuple[Figure, Axes]:
 
 
 def _legend(figure: Figure) -> None:
-    figure.legend(loc="outside lower left", ncols=2, frameon=False, handlelength=2.6)
+    figure.legend(loc="outside lower left", ncols=LEGEND_COLUMNS, frameon=False, handlelength=2.6)
 
 
 def _label(method: MethodInfo) -> str:

@@ -17,7 +17,7 @@ import pytest
 from liif_cli.bench import html
 from tests.bench.example import make_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 ACTIONS = """
