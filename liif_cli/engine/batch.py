@@ -37,6 +37,7 @@ from liif_cli.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
+    InputError,
     LiifError,
     OutputError,
     RenderError,
@@ -46,11 +47,12 @@ from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
 from liif_cli.io.base import ImageInfo
 from liif_cli.io.discover import Pair, discover
+from liif_cli.io.values import sample_ranges
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.planner import TILE, make_plan
-from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
+from liif_cli.plan.spec import WHOLE_INPUT_PIXELS, InputFacts, Machine, OutputFacts, RenderSpec
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +163,7 @@ class Batch:
         squeezed, shrunk = [], []
         for pair in self.pairs:
             try:
-                source = open_source(pair.input)
+                source = open_source(pair.input, self.spec.page)
             except LiifError:
                 continue  # it fails by itself, with its own message, when its turn comes
             shape = (source.info.height, source.info.width)
@@ -195,9 +197,15 @@ class Batch:
         Raises:
             LiifError: it cannot be read, or cannot be made.
         """
-        source = open_source(pair.input)
+        source = open_source(pair.input, self.spec.page)
         info = source.info
-        source.close()
+        try:
+            self._check_size(info)
+            ranges = sample_ranges(source)
+        finally:
+            source.close()
+        if info.pages > 1 and self.spec.page is None:
+            log.info("%s: the first of %d pages; --page takes another", pair.input, info.pages)
         facts = InputFacts(
             path=str(pair.input),
             format=info.format,
@@ -205,6 +213,9 @@ class Batch:
             dtype=np.dtype(info.dtype).name,
             digest=input_digest(pair.input),
             decoded_bytes=info.decoded_bytes,
+            alpha=info.alpha,
+            ranges=ranges,
+            page=info.page,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
         cost = model_cost(
@@ -235,6 +246,23 @@ class Batch:
             )
         return plan, info
 
+    def _check_size(self, info: ImageInfo) -> None:
+        """Refuse what may be a decompression bomb before a pixel of it is decoded.
+
+        Raises:
+            InputError: more pixels than an input may have.
+        """
+        limit = self.spec.max_input_pixels
+        if limit is None and not info.by_window:
+            limit = WHOLE_INPUT_PIXELS
+        if limit is not None and info.height * info.width > limit:
+            raise InputError(
+                str(info.path),
+                got=f"{info.width}x{info.height}, {info.width * info.height:,} pixels",
+                expected=f"at most {limit:,}",
+                cure="raise --max-input-pixels if the file is to be trusted",
+            )
+
     def _formats(self, pair: Pair, own: str) -> list[str]:
         """Formats to try for an output: what was asked for; else the input's own, then TIFF."""
         if pair.wanted is not None and (pair.fixed is not None or self.spec.format != "auto"):
@@ -253,6 +281,7 @@ class Batch:
             max_side=exporter.max_side,
             dtypes=exporter.dtypes,
             streams=exporter.streams,
+            channels=exporter.channels,
         )
 
     def state(self, plan: RenderPlan) -> OutputState:

@@ -73,7 +73,7 @@ def estimate_seconds(plan: RenderPlan) -> float:
         Sampling.of(plan), rows=_window_of(plan.rows), cols=_window_of(plan.cols)
     )
     encode, query = _speed(plan.model, sampling, plan.tile)
-    turns = 8 if plan.self_ensemble else 1
+    turns = (8 if plan.self_ensemble else 1) * len(plan.passes)
     reads = sum(task.read.pixels for task in plan.tasks())
     busy = min(plan.workers, len(plan.task_grid))
     return turns * (reads * encode + plan.pixels * query) / busy

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from liif_cli.engine.alpha import FlatAlpha, bleed
 from liif_cli.errors import RenderError
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.geometry.grid import TileGrid
@@ -17,6 +18,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
 from liif_cli.models.base import Latent
 from liif_cli.models.model import Model
+from liif_cli.plan.passes import BLEED, RenderPass
 from liif_cli.plan.plan import RenderPlan, RenderTask
 from liif_cli.plan.spec import ModelCost
 
@@ -78,18 +80,34 @@ def model_cost(
     )
 
 
-def to_network(pixels: Pixels, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Pixels (h, w, 1 or 3) of any sample type -> (1, 3, h, w) in [-1, 1]; gray three times."""
-    full = FULL_SCALE[pixels.dtype.name]
+def to_network(
+    pixels: Pixels,
+    device: torch.device,
+    dtype: torch.dtype,
+    values: tuple[float, float] | None = None,
+) -> torch.Tensor:
+    """Pixels (h, w, 1 or 3) of any sample type -> (1, 3, h, w) in [-1, 1]; gray three times.
+
+    ``values`` are those of black and white; None is the range of the sample type.
+    """
+    low, high = values or (0.0, FULL_SCALE[pixels.dtype.name])
     image = torch.from_numpy(np.ascontiguousarray(pixels.astype(np.float32))).to(device)
-    image = image.mul_(2 / full).sub_(1).permute(2, 0, 1)[None]
+    if low:
+        image = image.sub_(low)
+    image = image.mul_(2 / (high - low)).sub_(1).permute(2, 0, 1)[None]
     return image.expand(-1, 3, -1, -1).to(dtype)
 
 
-def to_pixels(colours: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> Pixels:
-    """Normalised colours (h, w, 3) -> pixels (h, w, channels), rounded half to even.
+def to_pixels(
+    colours: torch.Tensor,
+    channels: int,
+    dtype: np.dtype[Any],
+    values: tuple[float, float] | None = None,
+) -> Pixels:
+    """Normalised colours (h, w, 3) -> pixels (h, w, 1 or 3), rounded half to even.
 
-    ``colours`` is overwritten. Gray is the mean of the three channels.
+    ``colours`` is overwritten. Gray is the mean of the three channels. ``values`` are those of
+    black and white, to which pixels are clamped; None is the range of the sample type.
 
     Raises:
         RenderError: a colour is NaN or infinite.
@@ -97,13 +115,14 @@ def to_pixels(colours: torch.Tensor, channels: int, dtype: np.dtype[Any]) -> Pix
     _check_finite(colours, "colours")
     if channels == 1:
         colours = colours.mean(2, keepdim=True)
-    full = FULL_SCALE[dtype.name]
-    values = colours.mul_(0.5 * full).add_(0.5 * full).clamp_(0, full)
+    low, high = values or (0.0, FULL_SCALE[dtype.name])
+    half = 0.5 * (high - low)
+    found = colours.mul_(half).add_(half + low).clamp_(low, high)
     if dtype == np.uint8:
-        return values.round_().to(torch.uint8).cpu().numpy()
+        return found.round_().to(torch.uint8).cpu().numpy()
     if dtype == np.uint16:
-        return values.round_().cpu().numpy().astype(np.uint16)
-    return values.cpu().numpy()
+        return found.round_().cpu().numpy().astype(np.uint16)
+    return found.cpu().numpy()
 
 
 def _check_finite(values: torch.Tensor, what: str) -> None:
@@ -146,6 +165,7 @@ class WindowRenderer:
         pixels: (h, w, 1 or 3) of the read window.
         read: where that window lies in the input.
         turn: flip and turn under which the network sees the image.
+        values: those of black and white; None is the range of the sample type.
     """
 
     def __init__(
@@ -155,11 +175,17 @@ class WindowRenderer:
         pixels: Pixels,
         read: Window,
         turn: Turn = IDENTITY,
+        values: tuple[float, float] | None = None,
     ) -> None:
         self.decoder = model.render_decoder
         self.sampling, self.read, self.turn = sampling, read, turn
         image = turn.apply(
-            to_network(pixels, torch.device(sampling.device), PRECISION_DTYPES[sampling.precision])
+            to_network(
+                pixels,
+                torch.device(sampling.device),
+                PRECISION_DTYPES[sampling.precision],
+                values,
+            )
         )
         cell = (sampling.rows.cell * sampling.cell, sampling.cols.cell * sampling.cell)
         feat = model.encode(image)
@@ -260,34 +286,113 @@ def render_task(
     Raises:
         RenderError: a colour that is NaN or infinite.
     """
-    dtype = np.dtype(plan.dtype)
-    sampling = Sampling.of(plan)
-    pixels = read(task.read)
     grid = TileGrid(*plan.out_shape, plan.tile, plan.tile)
-    averaged: npt.NDArray[np.float32] | None = None
+    pixels = read(task.read)
+    passes = plan.passes
+    # each pass has a latent of its own, of which one at a time is kept
+    groups = ([one] for one in outputs) if len(passes) == 1 else iter([list(outputs)])
+    answer: Answer | None = None
+    for group in groups:
+        collected = [np.empty((*one.shape, plan.channels), plan.dtype) for one in group]
+        for one_pass in passes:
+            if answer is None or len(passes) > 1:
+                answer = None  # the last one's memory goes first
+                answer = _answer(model, plan, task, pixels, one_pass, stopped)
+            for output, target in zip(group, collected, strict=True):
+                for tile in grid.split(output):
+                    if stopped():
+                        return
+                    part = (*tile.relative_to(output).to_slices(), slice(*one_pass.span))
+                    target[part] = to_pixels(
+                        answer(tile), one_pass.channels, target.dtype, one_pass.values
+                    )
+        yield from zip(group, collected, strict=True)
+
+
+Answer = Callable[[Window], torch.Tensor]
+"""Normalised colours (tile.height, tile.width, 3) of an output tile."""
+
+
+def _answer(
+    model: Model,
+    plan: RenderPlan,
+    task: RenderTask,
+    pixels: Pixels,
+    one_pass: RenderPass,
+    stopped: Callable[[], bool],
+) -> Answer:
+    """Encode the channels of a pass, ready to be asked for the task's tiles.
+
+    Args:
+        model: network of the plan's device and precision.
+        plan: the image's plan.
+        task: the task.
+        pixels: (h, w, channels) of the task's read window.
+        one_pass: which channels.
+        stopped: asked between tiles; True ends the work, and what is answered then is no image.
+    """
+    sampling = Sampling.of(plan)
+    window, shown = task.read, pixels[..., slice(*one_pass.span)]
+    flat: FlatAlpha | None = None
+    if plan.alpha:
+        alpha = pixels[..., -1].astype(np.float32) / np.float32(FULL_SCALE[plan.dtype])
+        window = _without_bleed(task.read, plan)
+        if one_pass.alpha:
+            flat = FlatAlpha(alpha, task.read, plan.rows, plan.cols)
+        else:
+            shown = bleed(shown.astype(np.float32), alpha)
+        shown = shown[window.relative_to(task.read).to_slices()]
+    if flat is not None and flat.value is not None:
+        value = 2 * flat.value - 1
+        return lambda tile: torch.full((*tile.shape, 3), value)
+    answer: Answer
     if plan.self_ensemble:
-        averaged = np.zeros((*task.output.shape, 3), np.float32)
-        for turn in ALL_TURNS:
-            renderer = WindowRenderer(model, sampling, pixels, task.read, turn)
-            for tile in grid.split(task.output):
-                if stopped():
-                    return
-                part = tile.relative_to(task.output).to_slices()
-                averaged[part] += renderer.query(tile).cpu().numpy() / len(ALL_TURNS)
+        answer = _averaged(model, plan, task, sampling, shown, window, one_pass, stopped)
     else:
-        renderer = WindowRenderer(model, sampling, pixels, task.read)
-    del pixels
-    for output in outputs:
-        collected = np.empty((*output.shape, plan.channels), dtype)
-        for tile in grid.split(output):
+        answer = WindowRenderer(model, sampling, shown, window, values=one_pass.values).query
+    if flat is None:
+        return answer
+    pinned = flat
+
+    def answer_alpha(tile: Window) -> torch.Tensor:
+        colours = answer(tile)
+        pinned.pin(colours, tile)
+        return colours
+
+    return answer_alpha
+
+
+def _averaged(
+    model: Model,
+    plan: RenderPlan,
+    task: RenderTask,
+    sampling: Sampling,
+    shown: Pixels,
+    window: Window,
+    one_pass: RenderPass,
+    stopped: Callable[[], bool],
+) -> Answer:
+    """The mean over the 8 turns of all of the task's tiles; see ``_answer``."""
+    grid = TileGrid(*plan.out_shape, plan.tile, plan.tile)
+    averaged = np.zeros((*task.output.shape, 3), np.float32)
+    for turn in ALL_TURNS:
+        renderer = WindowRenderer(model, sampling, shown, window, turn, one_pass.values)
+        for tile in grid.split(task.output):
             if stopped():
-                return
-            if averaged is None:
-                colours = renderer.query(tile)
-            else:
-                part = tile.relative_to(task.output).to_slices()
-                colours = torch.from_numpy(averaged[part].copy())
-            collected[tile.relative_to(output).to_slices()] = to_pixels(
-                colours, plan.channels, dtype
-            )
-        yield output, collected
+                break
+            part = tile.relative_to(task.output).to_slices()
+            averaged[part] += renderer.query(tile).cpu().numpy() / len(ALL_TURNS)
+    return lambda tile: torch.from_numpy(averaged[tile.relative_to(task.output).to_slices()].copy())
+
+
+def _without_bleed(read: Window, plan: RenderPlan) -> Window:
+    """What the network needs of a read window: without the pixels that only ``bleed`` looks at.
+
+    A window that ends inside the image has them all; one that was cut at its border may keep them.
+    """
+    top, left = BLEED * (read.row_off > 0), BLEED * (read.col_off > 0)
+    bottom = BLEED * (read.row_stop < plan.in_shape[0])
+    right = BLEED * (read.col_stop < plan.in_shape[1])
+    return Window.between(
+        read.row_off + top, read.row_stop - bottom, read.col_off + left, read.col_stop - right
+    )

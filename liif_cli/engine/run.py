@@ -21,6 +21,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale
 from liif_cli.io.base import ImageInfo, OutputInfo, Pixels, Source
+from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
@@ -87,7 +88,7 @@ class ImageRun:
         with output_errors(self.output):
             self.output.parent.mkdir(parents=True, exist_ok=True)
             remove_stale(self.output)
-        self._source = open_source(self.input)
+        self._source = open_source(self.input, self.plan.page)
         plan = self.plan
         if not plan.via_store:
             self._array = ArrayPixels(*plan.out_shape, plan.channels, plan.dtype)
@@ -175,12 +176,7 @@ class ImageRun:
             OutputError: permission, a full disk, or a limit of the format.
         """
         plan = self.plan
-        info = OutputInfo(
-            icc=self.info.icc,
-            resolution=_scaled(self.info.resolution, plan.scale),
-            software=f"liif {__version__}",
-            provenance=plan.identity(),
-        )
+        info = output_info(plan, self.info)
         exporter = exporter_for(plan.output_format)
         pixels = self._store or self._array
         if pixels is None:
@@ -200,6 +196,25 @@ class ImageRun:
         if self._source is not None:
             self._source.close()
         self._source = self._store = self._array = None
+
+
+def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
+    """What goes beside the pixels: the input's, made true of the output's size.
+
+    The colour profile and the resolution stay even where metadata are stripped, since pixels mean
+    something else without them.
+    """
+    resolution = _scaled(info.resolution, plan.scale)
+    found = OutputInfo(icc=info.icc, resolution=resolution, alpha=plan.alpha)
+    if plan.strip_metadata:
+        return found
+    return dataclasses.replace(
+        found,
+        software=f"liif {__version__}",
+        provenance=plan.identity(),
+        exif=rewritten(info.exif, *plan.out_shape, resolution) if info.exif else None,
+        xmp=upright_xmp(info.xmp) if info.xmp else None,
+    )
 
 
 def _scaled(

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from liif_cli.errors import InputError
-from liif_cli.io.base import Exporter, Source, SourceFormat
-from liif_cli.io.refusals import reading
+from liif_cli.io.base import Exporter, PagedFormat, Source, SourceFormat
+from liif_cli.io.refusals import no_such_page, reading
 from liif_cli.registry import Registry
 
 SOURCES = Registry(
@@ -74,11 +74,14 @@ def format_for_suffix(suffix: str) -> str | None:
     return next(names, None)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, page: int | None = None) -> Source:
     """Open an image file or a Zarr store: by its content, or by its suffix where that says nothing.
 
+    ``page`` is counted from 1; None is the first one.
+
     Raises:
-        InputError: the file is missing, empty, damaged, or of a kind that cannot be handled.
+        InputError: the file is missing, empty, damaged, of a kind that cannot be handled, or has no
+            such page.
     """
     head = b""
     with reading(path):
@@ -90,13 +93,21 @@ def open_source(path: Path) -> Source:
     for name in SOURCES:
         kind = _source_format(name)
         if kind.matches(path, head):
-            return kind(path)
+            return _opened(kind, path, page)
     for name in SOURCES:
         kind = _source_format(name)
         if head and path.suffix.lower() in kind.suffixes:
-            return kind(path)
+            return _opened(kind, path, page)
     raise InputError(
         str(path),
         got="a folder that is no Zarr store" if not head else "a file of unknown format",
         expected="an image: " + ", ".join(SOURCES),
     )
+
+
+def _opened(kind: SourceFormat, path: Path, page: int | None) -> Source:
+    if page is None or page == 1:
+        return kind(path)
+    if isinstance(kind, PagedFormat):
+        return kind(path, page)
+    raise no_such_page(path, page, 1)

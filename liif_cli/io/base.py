@@ -1,7 +1,8 @@
 """Contracts of reading and writing images: numpy in and out, no torch.
 
 Pixels are arrays (height, width, channels) of uint8, uint16 or float32; uint8 and uint16 span their
-whole range, float32 spans [0, 1] unless the file says otherwise. Channel order is RGB.
+whole range, float32 spans [0, 1] unless ``liif_cli.io.values`` finds otherwise. Channel order is
+RGB; alpha comes last and is straight: colours are not multiplied by it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ Pixels = npt.NDArray[Any]
 class ImageInfo:
     """What is known of an image without reading its pixels.
 
-    ``height`` and ``width`` are after the EXIF orientation is applied. ``channels`` is 1 (gray) or
-    3 (RGB); other kinds are refused by the source. ``icc`` is the embedded colour profile.
-    ``resolution`` is (x, y) in pixels an inch where the file states it. ``decoded_bytes`` is what
-    the source keeps in memory once it is read: the whole image for formats without random access,
-    a bounded cache or 0 for those that are read by window.
+    ``height`` and ``width`` are after the EXIF orientation is applied. ``channels`` counts all that
+    is stored for a pixel: 1 or 3 colours (gray, RGB), or 2, 4 and more bands that are no colours,
+    and one more where ``alpha`` says that the last channel is straight alpha. ``icc`` is the
+    embedded colour profile, ``exif`` the EXIF block without its "Exif" header, upright, ``xmp`` the
+    XMP packet. ``resolution`` is (x, y) in pixels an inch where the file states it.
+    ``decoded_bytes`` is what the source keeps in memory once it is read: the whole image for
+    formats without random access, a bounded cache or 0 for those that are read by window
+    (``by_window``). ``stated_range`` is the lowest and highest sample that the file says to hold.
+    ``page`` of ``pages`` is the one that is read. ``kind`` names what was converted on reading.
     """
 
     path: Path
@@ -38,6 +43,19 @@ class ImageInfo:
     icc: bytes | None = field(default=None, repr=False)
     resolution: tuple[float, float] | None = None
     decoded_bytes: int = 0
+    alpha: bool = False
+    exif: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
+    by_window: bool = False
+    stated_range: tuple[float, float] | None = None
+    page: int = 1
+    pages: int = 1
+    kind: str = ""
+
+    @property
+    def colours(self) -> int:
+        """Channels without alpha."""
+        return self.channels - self.alpha
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,6 +105,17 @@ class SourceFormat(Protocol):
         ...
 
 
+@runtime_checkable
+class PagedFormat(Protocol):
+    """A source format of several pages; its class sets ``paged``."""
+
+    paged: bool
+
+    def __call__(self, path: Path, page: int = 1) -> Source:
+        """Open a page, counted from 1."""
+        ...
+
+
 class PixelReader(Protocol):
     """Finished output pixels that can be read by window: a tile store, or an array in memory."""
 
@@ -102,12 +131,19 @@ class PixelReader(Protocol):
 
 @dataclass(frozen=True)
 class OutputInfo:
-    """What goes beside the pixels into an output file."""
+    """What goes beside the pixels into an output file.
+
+    ``alpha``: the last channel is straight alpha. ``exif`` (without its "Exif" header) and ``xmp``
+    are of the output already: upright, of its size and resolution.
+    """
 
     icc: bytes | None = field(default=None, repr=False)
     resolution: tuple[float, float] | None = None
     software: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    alpha: bool = False
+    exif: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
 
 
 class Exporter(Protocol):
@@ -115,7 +151,8 @@ class Exporter(Protocol):
 
     ``suffixes``: file suffixes, the first one preferred. ``dtypes``: the sample types it can hold.
     ``max_side``: the largest width or height, None without a limit. ``streams``: True when any size
-    is written in constant memory, False when the whole image must be held.
+    is written in constant memory, False when the whole image must be held. ``channels``: how many,
+    alpha included, the gray and RGB images have that it holds; None for any number and for bands.
     """
 
     @property
@@ -132,6 +169,9 @@ class Exporter(Protocol):
 
     @property
     def streams(self) -> bool: ...
+
+    @property
+    def channels(self) -> tuple[int, ...] | None: ...
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path`` (a temporary name; the caller renames it when this returns).

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from liif_cli.errors import InputError
+from liif_cli.geometry.window import Window
+from liif_cli.io.base import Pixels
 
 
 @contextmanager
@@ -49,13 +53,13 @@ def damaged(path: Path, detail: object) -> InputError:
     )
 
 
-def alpha(path: Path, kind: str = "an alpha channel") -> InputError:
-    """Transparency, which would be lost; an alpha channel counts even where it is opaque."""
+def no_such_page(path: Path, page: int, pages: int) -> InputError:
+    """A page, counted from 1, that the file has not."""
     return InputError(
         str(path),
-        got=f"{kind} (refused even if opaque)",
-        expected="gray or RGB",
-        cure="flatten the image or remove its alpha channel",
+        got=f"--page {page}",
+        expected=f"1 to {pages}" if pages > 1 else "no --page: it has one picture",
+        cure="look with 'liif info'",
     )
 
 
@@ -71,16 +75,30 @@ def kind_of_pixels(path: Path, got: str, cure: str = "convert it to gray or RGB"
     return InputError(
         str(path),
         got=got,
-        expected="gray or RGB of 8 or 16 bits (float32 in TIFF and Zarr)",
+        expected="gray, RGB or bands of 8 or 16 bits (float32 in TIFF and Zarr)",
         cure=cure,
     )
 
 
-def not_finite(path: Path) -> InputError:
-    """NaN or infinity in a float image."""
-    return InputError(
+def check_finite(path: Path, pixels: Pixels, window: Window) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        path: the image.
+        pixels: (h, w, channels) of ``window``.
+        window: where they lie in the image.
+
+    Raises:
+        InputError: a sample is neither; the first one is named, counted from 0.
+    """
+    if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
+        return
+    bad = ~np.isfinite(pixels)
+    row, col, channel = (int(index) for index in np.argwhere(bad)[0])
+    raise InputError(
         str(path),
-        got="NaN or infinite samples",
-        expected="numbers in [0, 1]",
+        got=f"NaN or infinite samples, the first at row {window.row_off + row}, "
+        f"column {window.col_off + col}, channel {channel}",
+        expected="numbers",
         cure="replace them",
     )

@@ -97,18 +97,30 @@ class TaskShape:
         buffer: tuple[int, int],
         sample_bytes: int,
         ensemble: bool,
+        passes: int = 1,
+        alpha: bool = False,
     ) -> int:
         """Peak bytes of one task: window, encoding, latent, a tile's query, and its buffers.
 
         ``buffer`` is (height, width) of what is collected before it is handed on, of
-        ``sample_bytes`` a pixel.
+        ``sample_bytes`` a pixel. Of several ``passes`` one network is kept at a time, and all
+        of the task's output is collected.
         """
         window = self.window[0] * self.window[1]
         # the encoder's scratch is gone when the latent is made; what stays of it is feat
         network = max(cost.encode_bytes, cost.encode_bytes // 4 + cost.latent_bytes)
         collected = 2 * buffer[0] * buffer[1] * sample_bytes
+        if passes > 1:
+            collected += self.output[0] * self.output[1] * sample_bytes
+        # colour and weight in float32, filled and summed, while it is bled
+        bled = 96 if alpha else 0
         averaged = 3 * 4 * self.output[0] * self.output[1] if ensemble else 0
-        return window * (2 * sample_bytes + 24 + network) + cost.query_bytes + collected + averaged
+        return (
+            window * (2 * sample_bytes + 24 + max(network, bled))
+            + cost.query_bytes
+            + collected
+            + averaged
+        )
 
 
 def refuse(what: str, needed: int, allowed: int, parts: dict[str, int], cure: str) -> PlanError:

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.halo import read_window
 from liif_cli.geometry.window import Window
+from liif_cli.plan.passes import Range, RenderPass, render_passes
 
 RENDER_VERSION = 1
 """Raised when the same plan gives other pixels than before."""
@@ -36,7 +39,7 @@ class RenderPlan:
         input_format, output_format: names of the source and of the exporter.
         input_digest, model_digest: what identifies the content.
         in_shape, out_shape: (height, width).
-        channels: 1 or 3.
+        channels: of input and output, alpha included.
         dtype: sample type of input and output.
         model: name or path of the model.
         device, precision: where and how the network runs.
@@ -50,6 +53,11 @@ class RenderPlan:
         workers: threads that render at once.
         projected_mem, allowed_mem: bytes of the whole process.
         projected_disk: bytes at most on the output's file system while it runs.
+        alpha: whether the last channel is alpha; ``radius`` counts the bleeding of colour then.
+        ranges: (black, white) of all colours together, or a pair a band; none where all span their
+            sample type.
+        page: of the input, counted from 1.
+        strip_metadata: leave out EXIF, XMP and provenance.
     """
 
     input: str
@@ -77,6 +85,10 @@ class RenderPlan:
     projected_mem: int
     allowed_mem: int
     projected_disk: int
+    alpha: bool = False
+    ranges: tuple[Range, ...] = ()
+    page: int = 1
+    strip_metadata: bool = False
 
     @property
     def rows(self) -> AxisMap:
@@ -95,6 +107,12 @@ class RenderPlan:
     def scale(self) -> tuple[float, float]:
         """(rows, cols) output pixels an input pixel."""
         return self.rows.scale, self.cols.scale
+
+    @property
+    def passes(self) -> list[RenderPass]:
+        """Which channels go through the network together."""
+        full = 1.0 if self.dtype == "float32" else float(np.iinfo(self.dtype).max)
+        return render_passes(self.channels, self.alpha, self.ranges, full)
 
     @property
     def task_grid(self) -> TileGrid:
@@ -116,6 +134,8 @@ class RenderPlan:
             "precision": self.precision,
             "cell": self.cell,
             "self_ensemble": self.self_ensemble,
+            "page": self.page,
+            "strip_metadata": self.strip_metadata,
         }
 
     def store_identity(self) -> dict[str, Any]:
@@ -140,8 +160,11 @@ class RenderPlan:
     def from_json(cls, text: str) -> RenderPlan:
         """The inverse of ``to_json``."""
         values = json.loads(text)
-        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        return cls(**{key: _tuples(value) for key, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def fingerprint_of(identity: dict[str, Any]) -> str:

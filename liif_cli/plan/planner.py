@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import numpy as np
 
 from liif_cli.errors import OutputError, PlanError, UsageError
 from liif_cli.geometry.grid import TileGrid
+from liif_cli.io.limits import holds, kind_of
 from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
+from liif_cli.plan.passes import BLEED, pass_count
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import (
     TILE_RANGE,
@@ -87,6 +90,10 @@ def make_plan(
             expected="a decoder whose tiling is exact",
         )
     height, width, channels = source.shape
+    if source.alpha:
+        # colour is bled before it is encoded, which takes more pixels around a task's own
+        reach = cost.radius[0] + BLEED, cost.radius[1] + BLEED
+        cost = dataclasses.replace(cost, radius=reach)
     out_shape = spec.size.output_shape(height, width)
     if max(out_shape) > LARGEST_SIDE:
         raise PlanError(
@@ -97,7 +104,7 @@ def make_plan(
     problem: Exception | None = None
     for output in outputs:
         try:
-            _check_format(output, out_shape, source.dtype)
+            _check_format(output, out_shape, source)
             layout = _layout(spec, source, output, out_shape, cost, machine)
             disk = _disk(layout, output, out_shape, source)
         except (PlanError, OutputError) as error:
@@ -129,16 +136,28 @@ def make_plan(
             projected_mem=layout.total,
             allowed_mem=machine.allowed_bytes,
             projected_disk=disk,
+            alpha=source.alpha,
+            ranges=source.ranges,
+            page=source.page,
+            strip_metadata=spec.strip_metadata,
         )
     raise problem or PlanError(f"no output format for {source.path}")
 
 
-def _check_format(output: OutputFacts, out_shape: tuple[int, int], dtype: str) -> None:
+def _check_format(output: OutputFacts, out_shape: tuple[int, int], source: InputFacts) -> None:
+    dtype, channels = source.dtype, source.shape[2]
     if dtype not in output.dtypes:
         raise OutputError(
             f"{output.format} cannot hold {dtype} samples ({output.path})",
             expected=", ".join(output.dtypes),
             cure="use --format tiff or --format zarr",
+        )
+    if not holds(output.channels, channels, source.alpha):
+        raise OutputError(
+            f"{output.format} cannot hold {kind_of(channels, source.alpha)} ({output.path})",
+            cure="use --format png, webp, tiff or zarr"
+            if channels - source.alpha in (1, 3)
+            else "use --format tiff or --format zarr",
         )
     if output.max_side is not None and max(out_shape) > output.max_side:
         raise OutputError(
@@ -224,6 +243,8 @@ def _layouts(
             buffer=(buffer, buffer),
             sample_bytes=sample_bytes,
             ensemble=spec.self_ensemble,
+            passes=pass_count(source.shape[2], source.alpha),
+            alpha=source.alpha,
         )
         return {f"{workers} task{'s' * (workers > 1)}": workers * peak}
 

@@ -9,6 +9,8 @@ from liif_cli.geometry.size import SizeRequest
 FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 TILE_RANGE = (64, 8192)
+WHOLE_INPUT_PIXELS = 1 << 30
+"""Inputs above are taken for decompression bombs where the whole file must be decoded."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class RenderSpec:
         max_memory: bytes of the whole process; None is half of the free memory, 4 GiB at most.
         self_ensemble: average the results of the 8 flips and turns of the input.
         overwrite: replace outputs that were made by something else.
+        page: of inputs of several pages, counted from 1; None is the first.
+        strip_metadata: leave EXIF, XMP and provenance out of the outputs.
+        max_input_pixels: inputs above are refused; None is ``WHOLE_INPUT_PIXELS`` for formats that
+            are decoded as a whole, and no limit for those that are read by window.
     """
 
     size: SizeRequest
@@ -38,6 +44,9 @@ class RenderSpec:
     max_memory: int | None = None
     self_ensemble: bool = False
     overwrite: bool = False
+    page: int | None = None
+    strip_metadata: bool = False
+    max_input_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ class InputFacts:
     """What a plan needs to know of an input image.
 
     ``shape`` is (height, width, channels); ``decoded_bytes`` stay in memory while it is read.
-    ``digest`` identifies the content.
+    ``digest`` identifies the content. ``alpha``: the last channel is alpha. ``ranges``: (black,
+    white) of all colours together, or a pair a band; none where all span their sample type.
     """
 
     path: str
@@ -94,6 +104,9 @@ class InputFacts:
     dtype: str
     digest: str
     decoded_bytes: int = 0
+    alpha: bool = False
+    ranges: tuple[tuple[float, float], ...] = ()
+    page: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,3 +119,4 @@ class OutputFacts:
     max_side: int | None = None
     dtypes: tuple[str, ...] = field(default=("uint8", "uint16", "float32"))
     streams: bool = True
+    channels: tuple[int, ...] | None = None

@@ -113,8 +113,12 @@ def read_photo(path: Path) -> Photo:
         InputError: the file cannot be read.
     """
     source = open_source(path)
+    info = source.info
     try:
-        pixels = source.read(Window.whole(source.info.height, source.info.width))
+        if info.colours not in (1, 3):
+            raise InputError(str(path), got=f"{info.colours} bands", expected="gray or RGB")
+        # what alpha hides is no part of a photo
+        pixels = source.read(Window.whole(info.height, info.width))[..., : info.colours]
     finally:
         source.close()
     if pixels.dtype == np.uint16:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liif_cli.io import open_source
+from liif_cli.io.limits import kind_of
 from liif_cli.ui.format import sides, size_of
 
 if TYPE_CHECKING:
@@ -64,13 +65,22 @@ def _image(path: Path) -> Facts:
         "format": info.format,
         "size": sides((info.height, info.width)),
         "channels": info.channels,
+        "holds": kind_of(info.channels, info.alpha) + (f" from {info.kind}" if info.kind else ""),
         "samples": info.dtype.name,
+        "stated range": _pair(info.stated_range),
+        "pages": info.pages,
         "icc": f"{len(info.icc)} bytes" if info.icc else None,
         # files round it to pixels a metre
+        "exif": f"{len(info.exif)} bytes" if info.exif else None,
+        "xmp": f"{len(info.xmp)} bytes" if info.xmp else None,
         "resolution": "x".join(f"{round(value, 1):g}" for value in info.resolution) + " dpi"
         if info.resolution
         else None,
     }
+
+
+def _pair(values: tuple[float, float] | None) -> str | None:
+    return f"{values[0]:g} to {values[1]:g}" if values else None
 
 
 def _is_tile_store(path: Path) -> bool:

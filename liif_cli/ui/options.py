@@ -259,6 +259,25 @@ def render_options(command: F) -> F:
             "4 GiB at most]",
         ),
         click.option(
+            "--page",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Page of inputs of several pages, counted from 1. [default: the first]",
+        ),
+        click.option(
+            "--strip-metadata",
+            is_flag=True,
+            help="Leave EXIF, XMP and the note of how it was made out of the outputs; the colour "
+            "profile and the resolution stay.",
+        ),
+        click.option(
+            "--max-input-pixels",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Refuse inputs of more pixels, which may be decompression bombs. [default: "
+            "1073741824, and no limit for tiled TIFF and Zarr]",
+        ),
+        click.option(
             "--self-ensemble",
             is_flag=True,
             help="Average over 8 flips and turns of the input: slightly better, 8 times slower.",

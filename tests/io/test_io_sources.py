@@ -328,45 +328,6 @@ def test_orientations_compose():
 # --- refused by name
 
 
-def _rgba(picture) -> Image.Image:
-    image = Image.fromarray(picture(HEIGHT, WIDTH)).convert("RGBA")
-    image.putpixel((3, 4), (1, 2, 3, 128))
-    return image
-
-
-@pytest.mark.parametrize("suffix", [".png", ".webp", ".avif", ".tif", ".bmp"])
-def test_alpha_is_refused(tmp_path, picture, suffix):
-    path = tmp_path / f"alpha{suffix}"
-    _rgba(picture).save(path)
-    with pytest.raises(InputError, match=r"alpha.*flatten"):
-        open_source(path)
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_gray_with_alpha_is_refused_even_if_opaque(tmp_path, picture, suffix):
-    path = tmp_path / f"alpha{suffix}"
-    Image.fromarray(picture(HEIGHT, WIDTH, 1)).convert("LA").save(path)
-    with pytest.raises(InputError, match=r"alpha.*even if opaque"):
-        open_source(path)
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
-def test_transparent_colours_are_refused(tmp_path, picture, mode):
-    image = Image.fromarray(picture(HEIGHT, WIDTH)).convert(mode)
-    path = tmp_path / "trns.png"
-    image.save(path, transparency=(1, 2, 3) if mode == "RGB" else 3)
-    with pytest.raises(InputError, match="tRNS"):
-        open_source(path)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
-def test_cmyk_is_refused(tmp_path, picture, suffix):
-    path = tmp_path / f"cmyk{suffix}"
-    Image.fromarray(picture(HEIGHT, WIDTH)).convert("CMYK").save(path)
-    with pytest.raises(InputError, match="CMYK"):
-        open_source(path)
-
-
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".avif"])
 def test_animations_are_refused(tmp_path, picture, suffix):
     path = tmp_path / f"moving{suffix}"

@@ -10,12 +10,15 @@ import numpy as np
 
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.exif import HEADER
 from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
 
 _QUALITY = 95
-_SOI, _APP0, _APP2, _COM = b"\xff\xd8", b"\xff\xe0", b"\xff\xe2", b"\xff\xfe"
+_SOI, _COM = b"\xff\xd8", b"\xff\xfe"
+_APP0, _APP1, _APP2 = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2"
 _ICC = b"ICC_PROFILE\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _LONGEST = 65533
 
 
@@ -27,6 +30,7 @@ class JpegExporter:
     dtypes = ("uint8",)
     max_side = 65500
     streams = False
+    channels: tuple[int, ...] | None = (1, 3)
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.
@@ -36,7 +40,7 @@ class JpegExporter:
         """
         import imagecodecs
 
-        check_limit(self, pixels, path)
+        check_limit(self, pixels, path, info.alpha)
         image = pixels.read(whole(pixels))
         data = imagecodecs.jpeg8_encode(
             np.ascontiguousarray(image[..., 0] if pixels.channels == 1 else image),
@@ -68,8 +72,12 @@ def _jfif(resolution: tuple[float, float] | None) -> bytes:
 
 
 def _segments(info: OutputInfo) -> list[bytes]:
-    """ICC profile in numbered parts (ICC.1, annex B.4), and comments."""
+    """EXIF, XMP, ICC profile in numbered parts (ICC.1, annex B.4), and comments."""
     found = []
+    for head, body in ((HEADER, info.exif), (_XMP, info.xmp)):
+        # a segment holds 64 KiB; what does not fit cannot be kept
+        if body is not None and len(head) + len(body) <= _LONGEST:
+            found.append(_segment(_APP1, head + body))
     if info.icc is not None:
         room = _LONGEST - len(_ICC) - 2
         parts = [info.icc[at : at + room] for at in range(0, len(info.icc), room)]

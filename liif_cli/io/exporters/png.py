@@ -34,13 +34,17 @@ _PIECE_BYTES = 2**18
 
 
 class PngExporter:
-    """8 and 16 bits, gray and RGB, in constant memory; a filter is chosen for every row."""
+    """8 and 16 bits, gray and RGB, with and without alpha, in constant memory.
+
+    A filter is chosen for every row.
+    """
 
     name = "png"
     suffixes = (".png",)
     dtypes = ("uint8", "uint16")
     max_side = 2**31 - 1
     streams = True
+    channels: tuple[int, ...] | None = (1, 2, 3, 4)
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.
@@ -48,11 +52,11 @@ class PngExporter:
         Raises:
             OutputError: permission, a full disk, or samples that PNG has not.
         """
-        check_limit(self, pixels, path)
+        check_limit(self, pixels, path, info.alpha)
         with output_errors(path), path.open("wb") as file:
             file.write(_SIGNATURE)
             bits = 8 * np.dtype(pixels.dtype).itemsize
-            colour = 0 if pixels.channels == 1 else 2
+            colour = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.channels]
             size = struct.pack(">IIBBBBB", pixels.width, pixels.height, bits, colour, 0, 0, 0)
             _chunk(file, b"IHDR", size)
             if info.icc is not None:
@@ -60,10 +64,14 @@ class PngExporter:
             if info.resolution is not None:
                 x, y = (round(value / _INCH) for value in info.resolution)
                 _chunk(file, b"pHYs", struct.pack(">IIB", x, y, 1))
+            if info.exif is not None:
+                _chunk(file, b"eXIf", info.exif)
+            if info.xmp is not None:
+                _text(file, b"XML:com.adobe.xmp", info.xmp)
             if info.software:
-                _text(file, b"Software", info.software)
+                _text(file, b"Software", info.software.encode())
             if info.provenance:
-                _text(file, b"Comment", json.dumps(info.provenance, sort_keys=True))
+                _text(file, b"Comment", json.dumps(info.provenance, sort_keys=True).encode())
             _image_data(file, pixels)
             _chunk(file, b"IEND", b"")
 
@@ -73,9 +81,9 @@ def _chunk(file: BinaryIO, name: bytes, data: bytes) -> None:
     file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum))
 
 
-def _text(file: BinaryIO, keyword: bytes, text: str) -> None:
+def _text(file: BinaryIO, keyword: bytes, text: bytes) -> None:
     # iTXt: not compressed, no language, UTF-8
-    _chunk(file, b"iTXt", keyword + b"\0\0\0\0\0" + text.encode())
+    _chunk(file, b"iTXt", keyword + b"\0\0\0\0\0" + text)
 
 
 def _image_data(file: BinaryIO, pixels: PixelReader) -> None:

@@ -15,6 +15,7 @@ from liif_cli.io.exporters.bands import codec_workers, pixel_bytes
 from liif_cli.io.limits import check_limit
 
 _TILE = 512
+_XMP = 700
 _LEVEL = 3
 _READ_BYTES = 16 * 2**20
 _BUFFER_BYTES = 16 * 2**20
@@ -22,13 +23,14 @@ _CLASSIC_LIMIT = 2**32
 
 
 class TiffExporter:
-    """All sample types, gray and RGB, in bounded memory."""
+    """All sample types and any number of bands, with and without alpha, in bounded memory."""
 
     name = "tiff"
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
     dtypes = ("uint8", "uint16", "float32")
     max_side = None
     streams = True
+    channels: tuple[int, ...] | None = None
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.
@@ -38,9 +40,11 @@ class TiffExporter:
         """
         import tifffile
 
-        check_limit(self, pixels, path)
+        check_limit(self, pixels, path, info.alpha)
         shape = (pixels.height, pixels.width, pixels.channels)
-        extra = len(info.icc or b"") + len(json.dumps(info.provenance))
+        extra = len(info.icc or b"") + len(info.xmp or b"") + len(json.dumps(info.provenance))
+        colours = pixels.channels - info.alpha
+        others = pixels.channels - (3 if colours == 3 else 1)
         with (
             output_errors(path),
             tifffile.TiffWriter(path, bigtiff=needs_bigtiff(pixels, extra)) as tiff,
@@ -49,7 +53,10 @@ class TiffExporter:
                 _tiles(pixels),
                 shape=shape[:2] if pixels.channels == 1 else shape,
                 dtype=np.dtype(pixels.dtype),
-                photometric="minisblack" if pixels.channels == 1 else "rgb",
+                photometric="rgb" if colours == 3 else "minisblack",
+                planarconfig="contig" if pixels.channels > 1 else None,
+                # bands have no meaning that the format knows
+                extrasamples=(0,) * (others - info.alpha) + (2,) * info.alpha,
                 tile=(_TILE, _TILE),
                 compression="zstd",
                 compressionargs={"level": _LEVEL},
@@ -64,6 +71,7 @@ class TiffExporter:
                 if info.provenance
                 else None,
                 metadata=None,
+                extratags=[(_XMP, 1, len(info.xmp), info.xmp, True)] if info.xmp else [],
             )
 
 

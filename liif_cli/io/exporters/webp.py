@@ -13,13 +13,14 @@ from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
 
 _QUALITY = 95
-_HAS_ICC = 0x20
+_HAS_ICC, _HAS_ALPHA, _HAS_EXIF, _HAS_XMP = 0x20, 0x10, 0x08, 0x04
 
 
 class WebpExporter:
-    """8 bits RGB, lossy with the format's own 4:2:0 chroma; the whole image is held.
+    """8 bits RGB with and without alpha, lossy with the format's own 4:2:0 chroma.
 
-    WebP knows no gray (it is written as RGB with equal channels) and no resolution.
+    The whole image is held. WebP knows no gray (it is written as RGB with equal channels) and
+    no resolution.
     """
 
     name = "webp"
@@ -27,6 +28,7 @@ class WebpExporter:
     dtypes = ("uint8",)
     max_side = 16383
     streams = False
+    channels: tuple[int, ...] | None = (1, 2, 3, 4)
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.
@@ -36,15 +38,15 @@ class WebpExporter:
         """
         import imagecodecs
 
-        check_limit(self, pixels, path)
+        check_limit(self, pixels, path, info.alpha)
         image = pixels.read(whole(pixels))
-        if pixels.channels == 1:
-            image = np.repeat(image, 3, axis=2)
+        if pixels.channels < 3:
+            image = np.concatenate([np.repeat(image[..., :1], 3, axis=2), image[..., 1:]], axis=2)
         data = bytes(
             imagecodecs.webp_encode(np.ascontiguousarray(image), level=_QUALITY, lossless=False)
         )
-        if info.icc is not None:
-            data = _with_profile(data, info.icc, pixels.height, pixels.width)
+        if info.icc is not None or info.exif is not None or info.xmp is not None:
+            data = _extended(data, info, pixels.height, pixels.width)
         with output_errors(path):
             path.write_bytes(data)
 
@@ -53,8 +55,23 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
-def _with_profile(data: bytes, icc: bytes, height: int, width: int) -> bytes:
-    """The simple file in the extended format, RFC 9649 section 2.7."""
+def _extended(data: bytes, info: OutputInfo, height: int, width: int) -> bytes:
+    """A file in the extended format with its profile, EXIF and XMP, RFC 9649 section 2.7."""
+    image = data[12:]
+    if image[:4] == b"VP8X":
+        # with alpha, the codec has put a header of its own in front
+        image = image[8 + struct.unpack_from("<I", image, 4)[0] :]
+    flags = _HAS_ALPHA if info.alpha else 0
+    flags |= _HAS_ICC if info.icc is not None else 0
+    flags |= _HAS_EXIF if info.exif is not None else 0
+    flags |= _HAS_XMP if info.xmp is not None else 0
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    body = _chunk(b"VP8X", struct.pack("<I", _HAS_ICC) + size) + _chunk(b"ICCP", icc) + data[12:]
+    body = _chunk(b"VP8X", struct.pack("<I", flags) + size)
+    if info.icc is not None:
+        body += _chunk(b"ICCP", info.icc)
+    body += image
+    if info.exif is not None:
+        body += _chunk(b"EXIF", info.exif)
+    if info.xmp is not None:
+        body += _chunk(b"XMP ", info.xmp)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body

@@ -15,7 +15,7 @@ from liif_cli.io.limits import check_limit
 
 
 class ZarrExporter:
-    """All sample types, gray and RGB, in bounded memory.
+    """All sample types and any number of bands, in bounded memory.
 
     A finished tile store on the same file system is renamed, not copied: the reader that was given
     lives on under ``path``, and is of no use after ``path`` is renamed in turn.
@@ -26,6 +26,7 @@ class ZarrExporter:
     dtypes = ("uint8", "uint16", "float32")
     max_side = None
     streams = True
+    channels: tuple[int, ...] | None = None
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write the folder ``path``.
@@ -35,7 +36,7 @@ class ZarrExporter:
         """
         from liif_cli.io.tilestore import TileStore
 
-        check_limit(self, pixels, path)
+        check_limit(self, pixels, path, info.alpha)
         store = pixels if isinstance(pixels, TileStore) and pixels.complete else None
         with output_errors(path):
             if store is None or not _moved(store, path):
@@ -65,8 +66,11 @@ def _moved(store: Any, path: Path) -> bool:
 
 def _attributes(info: OutputInfo) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if info.icc is not None:
-        found["icc_profile"] = base64.b64encode(info.icc).decode()
+    for name, data in (("icc_profile", info.icc), ("exif", info.exif), ("xmp", info.xmp)):
+        if data is not None:
+            found[name] = base64.b64encode(data).decode()
+    if info.alpha:
+        found["alpha"] = True
     if info.resolution is not None:
         found["resolution"] = list(info.resolution)
     if info.software:

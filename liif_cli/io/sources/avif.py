@@ -1,4 +1,4 @@
-"""AVIF: 8, 10 and 12 bits, gray and RGB without alpha."""
+"""AVIF: 8, 10 and 12 bits, gray and RGB, with and without alpha."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from liif_cli.io.base import Pixels
 from liif_cli.io.orientation import Orientation
-from liif_cli.io.refusals import alpha, animated, damaged, kind_of_pixels, truncated
+from liif_cli.io.refusals import animated, damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _ALPHA_URNS = (
@@ -103,8 +103,7 @@ def _header(path: Path, meta: bytes) -> Header:
     boxes = dict(_boxes(meta[4:]))
     parts = list(_boxes(boxes.get(b"iprp", b"")))
     properties = [box for name, body in parts if name == b"ipco" for box in _boxes(body)]
-    if any(name == b"auxC" and body[4:].startswith(_ALPHA_URNS) for name, body in properties):
-        raise alpha(path)
+    alpha = any(name == b"auxC" and body[4:].startswith(_ALPHA_URNS) for name, body in properties)
     primary = _primary(boxes.get(b"pitm", b""))
     own = [
         properties[index - 1]
@@ -132,15 +131,16 @@ def _header(path: Path, meta: bytes) -> Header:
             orientation = orientation.then(Orientation(flip_rows=not sideways, flip_cols=sideways))
         elif name == b"clap":
             raise kind_of_pixels(path, "an AVIF with a crop (clap box)", "save it cropped")
-    # a primary item that is a grid of tiles has no codec box of its own
+    # a primary item that is a grid of tiles has no codec box of its own; alpha is always gray
     for name, body in properties:
         if name == b"av1C":
-            gray = gray or bool(body[2] & 0x10)
+            gray = gray or (bool(body[2] & 0x10) and not alpha)
             bits = max(bits, _av1_bits(body))
     if size is None:
         raise damaged(path, "no image size")
     dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    return Header(*size, 1 if gray else 3, dtype, orientation=orientation, icc=icc)
+    channels = (1 if gray else 3) + alpha
+    return Header(*size, channels, dtype, orientation=orientation, icc=icc, alpha=alpha)
 
 
 def _av1_bits(body: bytes) -> int:

@@ -1,4 +1,4 @@
-"""BMP: palettes, 16, 24 and 32 bits without alpha, run lengths."""
+"""BMP: palettes, 16, 24 and 32 bits with and without alpha, run lengths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from liif_cli.io.base import Pixels
-from liif_cli.io.refusals import alpha, damaged, kind_of_pixels, truncated
+from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHABITFIELDS = 0, 1, 2, 3, 6
@@ -45,10 +45,12 @@ class BmpSource(WholeFileSource):
             resolution = (x * _INCH, y * _INCH) if x > 0 and y > 0 else None
         if method not in (_RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHABITFIELDS):
             raise kind_of_pixels(path, f"a BMP of compression {method}", "save it as PNG")
-        _check_alpha(path, file, body, method)
+        alpha = _has_mask(path, body, bits, method)
         height = abs(height)
         stride = (width * bits + 31) // 32 * 4
-        needed = offset + stride * height if method in (_RGB, _BITFIELDS) else length
+        needed = (
+            offset + stride * height if method in (_RGB, _BITFIELDS, _ALPHABITFIELDS) else length
+        )
         if needed > file.seek(0, 2):
             raise truncated(path, "it ends in its pixels")
         channels = 3
@@ -59,11 +61,21 @@ class BmpSource(WholeFileSource):
             palette = np.frombuffer(table, np.uint8).reshape(-1, entry)[:, :3]
             channels = 1 if bool((palette == palette[:, :1]).all()) else 3
         elif bits == 32 and method == _RGB:
-            _check_fourth_byte(path, file, offset, stride, height)
-        return Header(height, width, channels, np.dtype(np.uint8), resolution=resolution)
+            alpha = _fourth_byte_varies(path, file, offset, stride, height)
+        return Header(
+            height,
+            width,
+            channels + alpha,
+            np.dtype(np.uint8),
+            resolution=resolution,
+            alpha=alpha,
+            kind="palette" if bits <= 8 else "",
+        )
 
     def decode(self, data: bytes) -> Pixels:
         size, method = struct.unpack_from("<I12xI", data, 14)
+        if self.info.alpha:
+            return _with_alpha(data)
         if size == _CORE_HEADER or method in (_RLE8, _RLE4):
             # the one library at hand that knows these
             import cv2
@@ -81,22 +93,39 @@ class BmpSource(WholeFileSource):
 _HEADERS = (_CORE_HEADER, 40, 52, 56, 64, 108, 124)
 
 
-def _check_alpha(path: Path, file: BinaryIO, body: bytes, method: int) -> None:
-    mask = body[48:52]
-    if method == _ALPHABITFIELDS or (method == _BITFIELDS and len(mask) == 4 and any(mask)):
-        raise alpha(path)
+# blue, green, red, alpha in the order of the bytes: the one layout with alpha that writers use
+_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)
 
 
-def _check_fourth_byte(path: Path, file: BinaryIO, offset: int, stride: int, height: int) -> None:
-    """Some writers put alpha where the format has an unused byte: constant means unused.
+def _has_mask(path: Path, body: bytes, bits: int, method: int) -> bool:
+    """Whether the header names an alpha mask.
 
     Raises:
-        InputError: it varies.
+        InputError: it does, for a layout other than one byte each.
     """
+    masks = struct.unpack("<4I", body[36:52]) if len(body) >= 52 else (0, 0, 0, 0)
+    if method not in (_BITFIELDS, _ALPHABITFIELDS) or not masks[3]:
+        return False
+    if bits != 32 or masks != _MASKS:
+        raise kind_of_pixels(path, "a BMP with alpha of an unusual layout", "save it as PNG")
+    return True
+
+
+def _with_alpha(data: bytes) -> Pixels:
+    """Pixels (h, w, 4) of 32 bits, bottom row first unless the height is negative."""
+    offset, width, height = struct.unpack_from("<I4xii", data, 10)
+    stored = np.frombuffer(data, np.uint8, abs(height) * width * 4, offset)
+    pixels = stored.reshape(abs(height), width, 4)[:: -1 if height > 0 else 1]
+    return np.ascontiguousarray(pixels[..., [2, 1, 0, 3]])
+
+
+def _fourth_byte_varies(path: Path, file: BinaryIO, offset: int, stride: int, height: int) -> bool:
+    """Some writers put alpha where the format has an unused byte: constant means unused."""
     file.seek(offset)
     first: int | None = None
     for _ in range(height):
         row = np.frombuffer(read_exactly(path, file, stride, "its pixels"), np.uint8)[3::4]
         first = int(row[0]) if first is None else first
         if (row != first).any():
-            raise alpha(path, "an alpha channel in the fourth byte of its pixels")
+            return True
+    return False

@@ -1,4 +1,4 @@
-"""JPEG: baseline and progressive, 8 bits, gray and YCbCr or RGB."""
+"""JPEG: baseline and progressive, 8 bits, gray, YCbCr or RGB, CMYK or YCCK."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from typing import BinaryIO
 import numpy as np
 
 from liif_cli.io.base import Pixels
-from liif_cli.io.exif import ExifFacts, read_exif
+from liif_cli.io.cmyk import Inks, srgb_profile, to_rgb
+from liif_cli.io.exif import HEADER, ExifFacts, read_exif
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
-_SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _HUFFMAN_DCT = {0xC0, 0xC1, 0xC2}
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _ICC = b"ICC_PROFILE\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_ADOBE = b"Adobe"
 # the end of entropy-coded data: a marker that is no stuffed zero, restart or fill byte
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 class JpegSource(WholeFileSource):
-    """A JPEG file. libjpeg fills what a truncated file lacks with gray: the end is looked for."""
+    """A JPEG file; CMYK becomes sRGB. libjpeg fills what a truncated file lacks with gray: the end
+    is looked for.
+    """
 
     format = "jpg"
     suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -38,32 +43,47 @@ class JpegSource(WholeFileSource):
     def read_header(path: Path, file: BinaryIO) -> Header:
         if file.read(2) != b"\xff\xd8":
             raise damaged(path, "no JPEG signature")
-        exif, density, profile = ExifFacts(), None, dict[int, bytes]()
+        kept, density, profile = dict[bytes, bytes](), None, dict[int, bytes]()
+        frame: tuple[int, int, int] | None = None
         while True:
             marker = _marker(path, file)
             if marker in _ALONE:
                 continue
-            if marker in (_EOI, _SOS):
+            if marker == _EOI or (marker == _SOS and frame is None):
                 raise damaged(path, "no frame header")
+            if marker == _SOS:
+                break
             (length,) = struct.unpack(">H", read_exactly(path, file, 2, "its header"))
             body = read_exactly(path, file, max(0, length - 2), "its header")
             if marker == _APP0 and body.startswith(b"JFIF\0"):
                 density = _density(body)
-            elif marker == _APP1 and body.startswith(b"Exif\0\0"):
-                exif = read_exif(body)
+            elif marker == _APP1 and body.startswith((HEADER, _XMP)):
+                name = HEADER if body.startswith(HEADER) else _XMP
+                kept.setdefault(name, body.removeprefix(name))
+            elif marker == _APP14 and body.startswith(_ADOBE):
+                kept[_ADOBE] = body
             elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
                 profile[body[12]] = body[14:]
             elif marker in _FRAMES:
-                height, width, channels = _frame(path, marker, body)
-                break
+                frame = _frame(path, marker, body)
+        assert frame is not None
+        height, width, channels = frame
+        exif = read_exif(kept[HEADER]) if HEADER in kept else ExifFacts()
+        icc = b"".join(profile[part] for part in sorted(profile)) or None
+        # the pixels that are given are sRGB, whatever the profile of the inks was
+        inks = Inks(icc, inverted=_ADOBE in kept) if channels == 4 else None
         return Header(
             height,
             width,
-            channels,
+            3 if inks else channels,
             np.dtype(np.uint8),
             orientation=Orientation.from_exif(exif.orientation),
-            icc=b"".join(profile[part] for part in sorted(profile)) or None,
+            icc=srgb_profile() if inks else icc,
             resolution=density or exif.resolution,
+            exif=kept.get(HEADER),
+            xmp=kept.get(_XMP),
+            kind="CMYK" if inks else "",
+            inks=inks,
         )
 
     def decode(self, data: bytes) -> Pixels:
@@ -71,6 +91,10 @@ class JpegSource(WholeFileSource):
 
         _check_end(self.info.path, data)
         pixels: Pixels = imagecodecs.jpeg8_decode(data)
+        inks = self._header.inks
+        if inks is not None:
+            # files with Adobe's marker hold inks upside down, 255 for none
+            return to_rgb(~pixels if inks.inverted else pixels, inks.profile)
         return pixels
 
 
@@ -87,9 +111,7 @@ def _frame(path: Path, marker: int, body: bytes) -> tuple[int, int, int]:
     if len(body) < 6:
         raise damaged(path, "a short frame header")
     bits, height, width, channels = struct.unpack(">BHHB", body[:6])
-    if channels == 4:
-        raise kind_of_pixels(path, "a CMYK or YCCK JPEG", "convert it to RGB with its profile")
-    if channels not in (1, 3):
+    if channels not in (1, 3, 4):
         raise kind_of_pixels(path, f"a JPEG of {channels} bands")
     if bits != 8 or marker not in _HUFFMAN_DCT:
         raise kind_of_pixels(

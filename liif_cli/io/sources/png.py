@@ -1,4 +1,4 @@
-"""PNG: 1 to 16 bits, gray, RGB and palettes without transparency."""
+"""PNG: 1 to 16 bits, gray, RGB and palettes, with and without alpha."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ import numpy as np
 from liif_cli.io.base import Pixels
 from liif_cli.io.exif import ExifFacts, read_exif
 from liif_cli.io.orientation import Orientation
-from liif_cli.io.refusals import alpha, animated, damaged, truncated
+from liif_cli.io.refusals import animated, damaged, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 _KEPT = {b"IHDR", b"PLTE", b"iCCP", b"pHYs", b"eXIf"}
+_XMP = b"XML:com.adobe.xmp\0"
 _INCH = 0.0254
 
 
 class PngSource(WholeFileSource):
-    """A PNG file; palettes are expanded to RGB, or to gray where all their entries are gray."""
+    """A PNG file; palettes are expanded to RGB, or to gray where all their entries are gray.
+
+    A tRNS chunk, transparency of palette entries or of one colour, becomes an alpha channel.
+    """
 
     format = "png"
     suffixes = (".png",)
@@ -39,25 +43,26 @@ class PngSource(WholeFileSource):
         if len(chunks.get(b"IHDR", b"")) != 13:
             raise damaged(path, "no IHDR chunk")
         width, height, bits, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-        if colour in (_GRAY_ALPHA, _RGBA):
-            raise alpha(path)
-        if colour not in (_GRAY, _RGB, _PALETTE):
+        if colour not in (_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA):
             raise damaged(path, f"colour type {colour}")
-        if b"tRNS" in chunks:
-            raise alpha(path, "transparency (a tRNS chunk)")
         if b"acTL" in chunks:
             raise animated(path)
         palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8)
-        gray = colour == _GRAY or (colour == _PALETTE and _is_gray(palette))
+        gray = colour in (_GRAY, _GRAY_ALPHA) or (colour == _PALETTE and _is_gray(palette))
+        alpha = colour in (_GRAY_ALPHA, _RGBA) or b"tRNS" in chunks
         exif = read_exif(chunks[b"eXIf"]) if b"eXIf" in chunks else ExifFacts()
         return Header(
             height,
             width,
-            channels=1 if gray else 3,
+            channels=(1 if gray else 3) + alpha,
             dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
             orientation=Orientation.from_exif(exif.orientation),
             icc=_profile(path, chunks[b"iCCP"]) if b"iCCP" in chunks else None,
             resolution=_resolution(chunks.get(b"pHYs", b"")) or exif.resolution,
+            alpha=alpha,
+            exif=chunks.get(b"eXIf"),
+            xmp=chunks.get(_XMP),
+            kind="palette" if colour == _PALETTE else "",
         )
 
     def decode(self, data: bytes) -> Pixels:
@@ -77,10 +82,21 @@ def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
         after = file.tell() + length + 4
         if after > size:
             raise truncated(path, f"it ends in its {name.decode('latin-1')} chunk")
-        found.setdefault(name, file.read(length) if name in _KEPT else b"")
+        if name == b"iTXt":
+            _keep_xmp(found, file.read(length))
+        else:
+            found.setdefault(name, file.read(length) if name in _KEPT else b"")
         if name == b"IEND":
             return found
         file.seek(after)
+
+
+def _keep_xmp(found: dict[bytes, bytes], text: bytes) -> None:
+    """XMP is a text of a fixed keyword: flags, language and translated keyword, then the packet."""
+    if text.startswith(_XMP):
+        flags, rest = text[len(_XMP) : len(_XMP) + 2], text[len(_XMP) + 2 :].split(b"\0", 2)
+        if len(rest) == 3 and flags[:1] == b"\0":
+            found.setdefault(_XMP, rest[2])
 
 
 def _is_gray(palette: Pixels) -> bool:

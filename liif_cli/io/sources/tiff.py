@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF: 1 to 16 bits and float32, read by tile, strip or row."""
+"""TIFF and BigTIFF: 1 to 16 bits and float32, any number of bands, read by tile, strip or row."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import numpy as np
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.cmyk import srgb_profile, to_rgb
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import (
-    alpha,
     animated,
+    check_finite,
     damaged,
     kind_of_pixels,
-    not_finite,
+    no_such_page,
     reading,
     truncated,
 )
@@ -29,6 +30,7 @@ from liif_cli.io.sources.whole import check_window
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG = {6, 7}
 _REDUCED, _MASK = 1, 4
+_PREMULTIPLIED, _STRAIGHT = 1, 2
 _CACHE_BYTES = 32 * 2**20
 # a damaged tag may have any type and any value
 _DAMAGE = (
@@ -47,31 +49,38 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class TiffSource:
-    """The first page of a TIFF file.
+    """One page of a TIFF file.
+
+    Pages are the pictures of the file; thumbnails, overviews and masks are not counted. An extra
+    sample that the file calls alpha is alpha, divided out where colours are multiplied by it; any
+    others make all samples bands. CMYK becomes sRGB.
 
     Uncompressed pages in one piece are read row by row; others by the strips or tiles that a
     window touches, the last of which (32 MiB, two at least) are kept for the next window.
 
     Args:
         path: the file; opening reads its tags.
+        page: which one, counted from 1.
 
     Raises:
-        InputError: the file cannot be read, or is of a kind that is refused.
+        InputError: the file cannot be read, is of a kind that is refused, or has no such page.
     """
 
     format = "tiff"
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
+    paged = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page: int = 1) -> None:
         import tifffile
 
         self._lock = Lock()
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
         try:
             with reading(path), tifffile.TiffFile(path) as tiff:
-                page = tiff.pages.first
-                _refuse_stack(path, tiff.pages, page)
-                self._open(path, page)
+                pictures = _pictures(tiff.pages)
+                if not 1 <= page <= len(pictures):
+                    raise no_such_page(path, page, len(pictures))
+                self._open(path, tiff.pages[pictures[page - 1]], page, len(pictures))
         except (tifffile.TiffFileError, *_DAMAGE) as error:
             raise damaged(path, error) from error
 
@@ -79,9 +88,13 @@ class TiffSource:
     def matches(cls, path: Path, head: bytes) -> bool:
         return head.startswith(_MAGIC)
 
-    def _open(self, path: Path, page: Any) -> None:
+    def _open(self, path: Path, page: Any, number: int, pages: int) -> None:
         self._path, self._page = path, page
         photometric = _kind(path, page)
+        profile = page.tags.valueof(34675)
+        icc = bytes(profile) if profile else None
+        self._inks, self._ink_profile = photometric == _SEPARATED, icc
+        self._alpha = _alpha(page)
         self._height, self._width = page.imagelength, page.imagewidth
         self._samples = page.samplesperpixel
         self._separate = page.planarconfig == 2 and self._samples > 1
@@ -100,13 +113,14 @@ class TiffSource:
         self._check_end()
         self._lut = _colours(page, photometric)
         channels = self._samples if self._lut is None else self._lut.shape[1]
+        if self._inks:
+            channels, icc = 3, srgb_profile()
         dtype = np.dtype(page.dtype).newbyteorder("=") if self._lut is None else self._lut.dtype
         self._orientation = Orientation.from_exif(int(page.tags.valueof(274, 1)))
         height, width = self._orientation.shape(self._height, self._width)
         segment = tile[0] * tile[1] * page.dtype.itemsize * (1 if self._separate else self._samples)
         self._cache_size = max(2 * planes, _CACHE_BYTES // segment)
         whole = len(self._grid) * planes
-        profile = page.tags.valueof(34675)
         self.info = ImageInfo(
             path=path,
             format=self.format,
@@ -114,9 +128,16 @@ class TiffSource:
             width=width,
             channels=channels,
             dtype=dtype,
-            icc=bytes(profile) if profile else None,
+            icc=icc,
             resolution=self._orientation.resolution(_resolution(page)),
             decoded_bytes=0 if self._direct else segment * min(self._cache_size, whole),
+            alpha=self._alpha is not None,
+            xmp=_xmp(page),
+            by_window=True,
+            stated_range=_stated_range(page) if dtype.kind == "f" else None,
+            page=number,
+            pages=pages,
+            kind={_PALETTE: "palette", _SEPARATED: "CMYK"}.get(photometric, ""),
         )
 
     def _check_end(self) -> None:
@@ -144,9 +165,14 @@ class TiffSource:
             pixels = self._lut[pixels[..., 0].astype(np.uint8, copy=False)]
         elif self._page.photometric == _WHITE_IS_ZERO:
             pixels = np.iinfo(pixels.dtype).max - pixels
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise not_finite(self._path)
-        return np.ascontiguousarray(self._orientation.apply(pixels))
+        elif self._inks:
+            try:
+                pixels = to_rgb(pixels, self._ink_profile)
+            except (RuntimeError, ValueError) as error:
+                raise damaged(self._path, f"its profile: {error}") from error
+        upright = np.ascontiguousarray(self._orientation.apply(pixels))
+        check_finite(self._path, upright, window)
+        return straight(upright) if self._alpha == _PREMULTIPLIED else upright
 
     def _read_rows(self, window: Window) -> Pixels:
         dtype = np.dtype(self._page.parent.byteorder + self._page.dtype.char)
@@ -210,13 +236,54 @@ class TiffSource:
             self._cache.clear()
 
 
-def _refuse_stack(path: Path, pages: Any, first: Any) -> None:
-    """A second page of full size would be lost; thumbnails, overviews and masks are not missed."""
+def _pictures(pages: Any) -> list[int]:
+    """Numbers of the pages that are pictures of their own, the first one always."""
+    found = [0]
     for number in range(1, len(pages)):
         page = pages[number]
+        first = pages[0]
         same = (page.imagelength, page.imagewidth) == (first.imagelength, first.imagewidth)
-        if same and not page.subfiletype & (_REDUCED | _MASK):
-            raise animated(path, f"a TIFF of {len(pages)} pages")
+        # smaller ones without a flag are overviews, too, as several writers leave them
+        larger = page.imagelength > first.imagelength or page.imagewidth > first.imagewidth
+        if (same or larger) and not page.subfiletype & (_REDUCED | _MASK):
+            found.append(number)
+    return found
+
+
+def straight(pixels: Pixels) -> Pixels:
+    """Pixels (h, w, channels) whose colours are multiplied by the last channel, divided by it.
+
+    Colours without any alpha stay as they are.
+    """
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    alpha = pixels[..., -1:].astype(np.float64)
+    colours = pixels[..., :-1] * np.divide(top, alpha, out=np.ones_like(alpha), where=alpha > 0)
+    if pixels.dtype.kind != "f":
+        colours = np.minimum(np.round(colours), top)
+    return np.concatenate([colours.astype(pixels.dtype), pixels[..., -1:]], axis=2)
+
+
+def _alpha(page: Any) -> int | None:
+    """The kind of the alpha sample, None where there is none."""
+    extra = [int(value) for value in page.extrasamples]
+    found = len(extra) == 1 and extra[0] in (_PREMULTIPLIED, _STRAIGHT)
+    return extra[0] if found else None
+
+
+def _xmp(page: Any) -> bytes | None:
+    found = page.tags.valueof(700)
+    if isinstance(found, str):
+        return found.encode()
+    return bytes(found) if found else None
+
+
+def _stated_range(page: Any) -> tuple[float, float] | None:
+    """Lowest and highest sample by the tags SMinSampleValue and SMaxSampleValue."""
+    pair = page.tags.valueof(340), page.tags.valueof(341)
+    if pair[0] is None or pair[1] is None:
+        return None
+    low, high = float(np.min(pair[0])), float(np.max(pair[1]))
+    return (low, high) if np.isfinite([low, high]).all() and low < high else None
 
 
 def _kind(path: Path, page: Any) -> int:
@@ -225,21 +292,26 @@ def _kind(path: Path, page: Any) -> int:
     name = getattr(page.photometric, "name", str(page.photometric))
     if page.imagedepth > 1:
         raise animated(path, f"a TIFF volume of {page.imagedepth} planes")
-    if photometric == _SEPARATED:
-        raise kind_of_pixels(path, "a CMYK TIFF", "convert it to RGB with its profile")
     if photometric == _YCBCR and int(page.compression) not in _JPEG:
         raise kind_of_pixels(path, "a YCbCr TIFF without JPEG compression")
-    expected = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _PALETTE: 1, _RGB: 3, _YCBCR: 3}
+    expected = {
+        _WHITE_IS_ZERO: 1,
+        _BLACK_IS_ZERO: 1,
+        _PALETTE: 1,
+        _RGB: 3,
+        _YCBCR: 3,
+        _SEPARATED: 4,
+    }
     if photometric not in expected:
         raise kind_of_pixels(path, f"a TIFF of photometric interpretation {name}")
-    if samples != expected[photometric]:
-        extra = [int(value) for value in page.extrasamples]
-        if samples == expected[photometric] + 1 and extra in ([1], [2]):
-            raise alpha(path)
-        raise kind_of_pixels(path, f"a TIFF of {samples} bands ({name})", "select 1 or 3 bands")
+    plain = samples == expected[photometric]
+    if not plain and (photometric not in (_BLACK_IS_ZERO, _RGB) or samples < expected[photometric]):
+        raise kind_of_pixels(path, f"a TIFF of {samples} samples a pixel ({name})")
+    if photometric == _SEPARATED and page.tags.valueof(332, 1) != 1:
+        raise kind_of_pixels(path, "a TIFF of inks other than CMYK")
     bits, sample_format = page.bitspersample, int(page.sampleformat)
     integer = sample_format == 1 and bits in (1, 2, 4, 8, 16)
-    if (bits < 8 and photometric in (_RGB, _YCBCR)) or (bits > 8 and photometric == _PALETTE):
+    if (bits < 8 and (samples > 1 or not plain)) or (bits > 8 and photometric == _PALETTE):
         integer = False
     floating = sample_format == 3 and bits == 32 and photometric in (_BLACK_IS_ZERO, _RGB)
     if page.dtype is None or not (integer or floating):

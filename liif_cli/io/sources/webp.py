@@ -1,4 +1,4 @@
-"""WebP: lossy and lossless, RGB without alpha."""
+"""WebP: lossy and lossless, RGB with and without alpha."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 
 from liif_cli.io.base import Pixels
-from liif_cli.io.exif import ExifFacts, read_exif
+from liif_cli.io.exif import HEADER, ExifFacts, read_exif
 from liif_cli.io.orientation import Orientation
-from liif_cli.io.refusals import alpha, animated, damaged, truncated
+from liif_cli.io.refusals import animated, damaged, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _ANIMATION, _ALPHA = 0x02, 0x10
@@ -33,24 +33,26 @@ class WebpSource(WholeFileSource):
         flags = chunks.get(b"VP8X", b"\0")[0]
         if flags & _ANIMATION or b"ANIM" in chunks:
             raise animated(path)
-        if flags & _ALPHA or b"ALPH" in chunks:
-            raise alpha(path)
-        height, width = _size(path, chunks)
+        height, width, in_bitstream = _size(path, chunks)
+        alpha = bool(flags & _ALPHA) or b"ALPH" in chunks or in_bitstream
         exif = read_exif(chunks[b"EXIF"]) if b"EXIF" in chunks else ExifFacts()
         return Header(
             height,
             width,
-            channels=3,
+            channels=3 + alpha,
             dtype=np.dtype(np.uint8),
             orientation=Orientation.from_exif(exif.orientation),
             icc=chunks.get(b"ICCP"),
             resolution=exif.resolution,
+            alpha=alpha,
+            exif=chunks[b"EXIF"].removeprefix(HEADER) if b"EXIF" in chunks else None,
+            xmp=chunks.get(b"XMP "),
         )
 
     def decode(self, data: bytes) -> Pixels:
         import imagecodecs
 
-        pixels: Pixels = imagecodecs.webp_decode(data, hasalpha=False)
+        pixels: Pixels = imagecodecs.webp_decode(data, hasalpha=self.info.alpha)
         return pixels
 
 
@@ -68,21 +70,19 @@ def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     while file.tell() + 8 <= end:
         name, length = struct.unpack("<4sI", read_exactly(path, file, 8, "its chunks"))
         after = file.tell() + length + length % 2
-        kept = length if name in (b"ICCP", b"EXIF", b"VP8X") else min(length, 10)
+        kept = length if name in (b"ICCP", b"EXIF", b"XMP ", b"VP8X") else min(length, 10)
         found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
         file.seek(after)
     return found
 
 
-def _size(path: Path, chunks: dict[bytes, bytes]) -> tuple[int, int]:
-    """(height, width) from the bitstream itself (RFC 6386, section 9.1; RFC 9649, section 3.4)."""
+def _size(path: Path, chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:
+    """(height, width, alpha) from the bitstream (RFC 6386, section 9.1; RFC 9649, section 3.4)."""
     lossy, lossless = chunks.get(b"VP8 ", b""), chunks.get(b"VP8L", b"")
     if len(lossy) == 10 and lossy[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", lossy[6:10])
-        return height & 0x3FFF, width & 0x3FFF
+        return height & 0x3FFF, width & 0x3FFF, False
     if len(lossless) >= 5 and lossless[0] == 0x2F:
         bits = int.from_bytes(lossless[1:5], "little")
-        if bits >> 28 & 1:
-            raise alpha(path)
-        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1, bool(bits >> 28 & 1)
     raise damaged(path, "no image in it")

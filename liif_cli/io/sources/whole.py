@@ -11,13 +11,18 @@ import numpy as np
 
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.cmyk import Inks
 from liif_cli.io.orientation import UPRIGHT, Orientation
 from liif_cli.io.refusals import damaged, reading, truncated
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file's header says; ``height`` and ``width`` as stored, before the orientation."""
+    """What a file's header says; ``height`` and ``width`` as stored, before the orientation.
+
+    ``channels`` are those of the pixels as they are given, alpha included; ``inks`` says how
+    those of a CMYK file were made.
+    """
 
     height: int
     width: int
@@ -26,6 +31,11 @@ class Header:
     orientation: Orientation = UPRIGHT
     icc: bytes | None = None
     resolution: tuple[float, float] | None = None
+    alpha: bool = False
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    kind: str = ""
+    inks: Inks | None = None
 
 
 class WholeFileSource:
@@ -59,6 +69,10 @@ class WholeFileSource:
             icc=header.icc,
             resolution=header.orientation.resolution(header.resolution),
             decoded_bytes=height * width * header.channels * header.dtype.itemsize,
+            alpha=header.alpha,
+            exif=header.exif,
+            xmp=header.xmp,
+            kind=header.kind,
         )
         self._pixels: Pixels | None = None
         self._lock = Lock()
@@ -94,9 +108,9 @@ class WholeFileSource:
             raise damaged(path, error) from error
         if pixels.ndim == 2:
             pixels = pixels[..., np.newaxis]
-        if header.channels == 1 and pixels.shape[2] == 3:
+        if header.channels - header.alpha == 1 and pixels.shape[2] == 3 + header.alpha:
             # a palette of grays, which codecs expand to RGB
-            pixels = np.ascontiguousarray(pixels[..., :1])
+            pixels = np.ascontiguousarray(pixels[..., :: 3 if header.alpha else 4])
         found = (pixels.shape, pixels.dtype)
         if found != ((header.height, header.width, header.channels), header.dtype):
             raise damaged(path, f"its pixels are {found[1]} {found[0]}, not what its header says")

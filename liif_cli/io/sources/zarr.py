@@ -11,7 +11,7 @@ import numpy as np
 from liif_cli.errors import InputError, OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
-from liif_cli.io.refusals import alpha, damaged, kind_of_pixels, not_finite
+from liif_cli.io.refusals import check_finite, damaged, kind_of_pixels
 from liif_cli.io.sources.whole import check_window
 
 _MARKERS = ("zarr.json", ".zarray", ".zgroup")
@@ -28,8 +28,10 @@ def is_zarr_store(path: Path) -> bool:
 class ZarrSource:
     """An array with axes (y, x), (y, x, c) or (c, y, x), as its dimension names say.
 
-    Without names, an axis of length 1 or 3 at the end or the start is the channels. Further axes
-    must have length 1. A group must be an OME-Zarr image; its first level is read.
+    Without names, an axis of length 1 or 3 at the end or the start is the channels, or else the one
+    of the two that is far the shorter. Further axes must have length 1. A group must be an OME-Zarr
+    image; its first level is read. The last channel is alpha only where attributes or OME channel
+    labels say so; 2, 4 and more channels are bands otherwise.
 
     Args:
         path: the store's folder; opening reads metadata only.
@@ -45,21 +47,17 @@ class ZarrSource:
         self._path = path
         if not is_zarr_store(path):
             raise InputError(str(path), got="no Zarr metadata", expected="a Zarr array or group")
-        array, names = _open(path)
+        array, names, attributes = _open(path)
         _refuse_unfinished(path, array)
         self._array = array
         self._axes = _axes(path, array.shape, names)
         rows, cols, channels = self._axes
         count = 1 if channels is None else array.shape[channels]
-        if count in (2, 4):
-            raise alpha(path, f"{count} channels, the last of which may be alpha")
-        if count not in (1, 3):
-            raise kind_of_pixels(path, f"{count} bands", "select 1 or 3 of them")
         if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.float32):
             raise kind_of_pixels(path, f"samples of type {array.dtype}")
         if 0 in array.shape:
             raise damaged(path, f"an empty array of shape {array.shape}")
-        icc, resolution = array.attrs.get("icc_profile"), array.attrs.get("resolution")
+        resolution = attributes.get("resolution")
         self.info = ImageInfo(
             path=path,
             format=self.format,
@@ -67,8 +65,12 @@ class ZarrSource:
             width=array.shape[cols],
             channels=count,
             dtype=array.dtype.newbyteorder("="),
-            icc=base64.b64decode(icc) if isinstance(icc, str) else None,
+            icc=_bytes(attributes.get("icc_profile")),
             resolution=(resolution[0], resolution[1]) if isinstance(resolution, list) else None,
+            alpha=count > 1 and _has_alpha(attributes),
+            exif=_bytes(attributes.get("exif")),
+            xmp=_bytes(attributes.get("xmp")),
+            by_window=True,
         )
 
     @classmethod
@@ -97,16 +99,15 @@ class ZarrSource:
         pixels = found.transpose([sorted(kept).index(axis) for axis in kept])
         if channels is None:
             pixels = pixels[..., np.newaxis]
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise not_finite(self._path)
+        check_finite(self._path, pixels, window)
         return np.ascontiguousarray(pixels, dtype=self.info.dtype)
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-def _open(path: Path) -> tuple[Any, list[str] | None]:
-    """The array to read and its axis names, from itself or from OME-Zarr metadata."""
+def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
+    """The array to read, its axis names, and its attributes with those of its group."""
     import zarr
     import zarr.errors
 
@@ -114,7 +115,8 @@ def _open(path: Path) -> tuple[Any, list[str] | None]:
         found: Any = zarr.open(str(path), mode="r")
         if isinstance(found, zarr.Array):
             names = getattr(found.metadata, "dimension_names", None)
-            return found, _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
+            known = _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
+            return found, known, found.attrs.asdict()
         attributes = found.attrs.asdict()
         scales = attributes.get("ome", attributes).get("multiscales")
         if not scales:
@@ -125,7 +127,8 @@ def _open(path: Path) -> tuple[Any, list[str] | None]:
                 cure="name the array inside the group",
             )
         axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales[0]["axes"]]
-        return found[scales[0]["datasets"][0]["path"]], _known(axes)
+        array = found[scales[0]["datasets"][0]["path"]]
+        return array, _known(axes), {**attributes, **array.attrs.asdict()}
     except (zarr.errors.BaseZarrError, *_DAMAGE) as error:
         raise damaged(path, error) from error
 
@@ -153,18 +156,35 @@ def _axes(
         return 0, 1, None
     if len(shape) == 3:
         last, first = shape[2] in (1, 3), shape[0] in (1, 3)
+        if not last and not first:
+            last, first = (_far_shorter(shape[2], shape[:2]), _far_shorter(shape[0], shape[1:]))
         if last and not first:
             return 0, 1, 2
         if first and not last:
             return 1, 2, 0
-        if shape[2] in (2, 4) or shape[0] in (2, 4):
-            raise alpha(path, f"shape {shape}, which has 2 or 4 channels")
     raise InputError(
         str(path),
         got=f"an array of shape {shape}",
-        expected="(y, x), (y, x, c) or (c, y, x) with 1 or 3 channels",
+        expected="(y, x), (y, x, c) or (c, y, x)",
         cure="give the array dimension_names such as c, y, x",
     )
+
+
+def _far_shorter(length: int, sides: tuple[int, ...]) -> bool:
+    """Whether an axis of that length is no side of an image of those sides."""
+    return 4 * length <= min(sides)
+
+
+def _has_alpha(attributes: dict[str, Any]) -> bool:
+    omero = attributes.get("ome", attributes).get("omero")
+    channels = omero.get("channels") if isinstance(omero, dict) else None
+    last = channels[-1] if isinstance(channels, list) and channels else None
+    label = last.get("label") if isinstance(last, dict) else None
+    return attributes.get("alpha") is True or str(label).lower() in ("alpha", "a")
+
+
+def _bytes(text: Any) -> bytes | None:
+    return base64.b64decode(text) if isinstance(text, str) else None
 
 
 def _refuse_unfinished(path: Path, array: Any) -> None:
