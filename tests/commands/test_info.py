@@ -171,3 +171,30 @@ def test_convert_refuses(tmp_path: Path, published: Path) -> None:
         assert result.stderr.count("\n") == 1
         assert words in result.stderr
     assert not (tmp_path / "own.safetensors").exists()
+
+
+def test_info_of_kinds_of_images(tmp_path: Path) -> None:
+    alpha, pages = tmp_path / "alpha.png", tmp_path / "pages.tif"
+    Image.new("RGBA", (30, 20)).save(alpha)
+    inks = [Image.new("CMYK", (30, 20)) for _ in range(2)]
+    inks[0].save(pages, save_all=True, append_images=inks[1:])
+    result = run("info", alpha, pages, "--json")
+    first, second = json.loads(result.stdout)
+    assert (first["channels"], first["holds"], first["pages"]) == (4, "RGB with alpha", 1)
+    assert (second["channels"], second["holds"], second["pages"]) == (3, "RGB from CMYK", 2)
+
+
+def test_upscale_takes_the_options_of_inputs(tmp_path: Path) -> None:
+    source, target = tmp_path / "pages.tif", tmp_path / "out.tif"
+    pages = [Image.new("L", (30, 20), shade) for shade in (10, 200)]
+    pages[0].save(source, save_all=True, append_images=pages[1:])
+    options = ["--scale", "2", "--model", "bicubic", "--page", "2", "--strip-metadata"]
+    result = run("upscale", source, target, *options, "--max-input-pixels", "600")
+    assert result.exit_code == 0, result.stderr
+    with Image.open(target) as found:
+        assert found.size == (60, 40)
+        assert found.getpixel((3, 3)) == 200
+        assert 305 not in dict(found.tag_v2)  # type: ignore[attr-defined]
+    result = run("upscale", source, target, *options, "--max-input-pixels", "599")
+    assert result.exit_code == 1
+    assert "--max-input-pixels" in result.stderr

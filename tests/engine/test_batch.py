@@ -231,18 +231,18 @@ def test_one_bad_image_does_not_stop_the_others(
     (folder / "empty.png").touch()
     (folder / "._photo.png").write_bytes(b"sidecar")
     (folder / "Thumbs.db").write_bytes(b"sidecar")
-    Image.new("RGBA", (9, 9), (1, 2, 3, 4)).save(folder / "alpha.png")
+    tifffile.imwrite(folder / "signed.tif", np.zeros((9, 9), np.int16))
     report = upscale_batch(folder, tmp_path / "out", spec_of(), listen=events)
     ended = {result.input.name: result for result in report.results}
     assert {name: result.status for name, result in ended.items()} == {
-        "alpha.png": "failed",
         "bad.png": "failed",
         "empty.png": "failed",
         "photo.png": "done",
         "second.jpg": "done",
+        "signed.tif": "failed",
     }
     assert report.exit_code == 1
-    assert "alpha" in str(ended["alpha.png"].error)
+    assert "signed samples" in str(ended["signed.tif"].error)
     assert all("\n" not in str(result.error) for result in ended.values())
     assert len(events.of(ImageFailed)) == 3
     assert facts_of(tmp_path / "out" / "b" / "second.jpg")[0] == (60, 40)
@@ -444,8 +444,8 @@ def test_every_image_is_closed(
     opened = []
     real = run.open_source
 
-    def watched(path: Path) -> object:
-        source = real(path)
+    def watched(path: Path, page: int | None = None) -> object:
+        source = real(path, page)
         opened.append(source)
         return source
 
