@@ -6,41 +6,12 @@ from pathlib import Path
 
 import click
 
-from liif_cli.ui import options
+from liif_cli.ui import options, training_options
 
 
 @click.command()
-@click.option("--preset", required=True, metavar="NAME", help="Network and recipe to start from.")
-@click.option(
-    "--data",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Folder of photos to train on.",
-)
-@click.option(
-    "--out",
-    required=True,
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Weights file to write (.safetensors). The state of the training goes to FILE.state.pt.",
-)
-@click.option(
-    "--val",
-    metavar="LIST.txt",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Text file, one file name of DIR a line: held out of training, used for the PSNR.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    type=options.AssignmentType(),
-    help="Replace a value of the recipe, for instance lr=1e-3. May be repeated.",
-)
-@click.option(
-    "--iterations", metavar="N", type=click.IntRange(min=1), help="The same as --set iterations=N."
-)
+@training_options.recipe_options
+@training_options.file_options
 @options.device_option
 @click.option(
     "--bf16/--no-bf16",
@@ -57,11 +28,16 @@ from liif_cli.ui import options
 @options.verbose_option
 def train(
     preset: str,
+    assignments: tuple[tuple[str, str], ...],
+    iterations: int | None,
+    budget: float | None,
+    init: str | None,
     data: Path,
     out: Path,
     val: Path | None,
-    assignments: tuple[tuple[str, str], ...],
-    iterations: int | None,
+    resume: bool,
+    overwrite: bool,
+    checkpoint_every: float,
     device: str,
     bf16: bool | None,
     seed: int,
@@ -76,22 +52,34 @@ def train(
 
     \b
     Examples:
-      liif train --preset edsr-small-liif --data photos/ --out small.safetensors
-      liif train --preset edsr-small-liif --data photos/ --out quick.safetensors \\
-          --val held_out.txt --iterations 2000 --set lr=1e-3 --set batch=8
+      liif train --preset edsr-small-lmliif --data photos/ --out small.safetensors
+      liif train --preset edsr-baseline-lmliif --data photos/ --val held_out.txt \\
+          --time 25m --out mine.safetensors
+      liif train --preset edsr-small-lmliif --init edsr-small-lmliif --data photos/ \\
+          --iterations 2000 --set lr=5e-4 --out further.safetensors
     """
+    values = training_options.recipe_values(assignments, iterations, budget)
+
     import torch
 
     from liif_cli.train.job import TrainJob
     from liif_cli.ui.training import training_progress
 
-    values = dict(assignments)
-    if iterations is not None:
-        values["iterations"] = str(iterations)
     if threads is not None:
         torch.set_num_threads(threads)
     job = TrainJob.from_texts(
-        preset, values, data=data, out=out, val=val, device=device, bf16=bf16, seed=seed
+        preset,
+        values,
+        data=data,
+        out=out,
+        val=val,
+        device=device,
+        bf16=bf16,
+        seed=seed,
+        init=init,
+        resume=resume,
+        overwrite=overwrite,
+        save_seconds=checkpoint_every,
     )
     with training_progress(quiet=quiet) as progress:
         job.run(progress.report, progress.say)

@@ -93,7 +93,7 @@ class CropSampler:
         self.heights, self.widths = torch.from_numpy(sizes).to(device).unbind(1)
         starts = np.concatenate([[0], np.cumsum(sizes.prod(1))[:-1]])
         self.starts = torch.from_numpy(starts).to(device)
-        self.smallest_side = _round(crop * scale_min)
+        self.smallest_side, self.largest_side = _round(crop * scale_min), largest
         table = np.zeros((largest - self.smallest_side + 1, crop, largest), np.float32)
         for row, side in enumerate(range(self.smallest_side, largest + 1)):
             table[row, :, :side] = resample_weights(side, crop)
@@ -101,15 +101,7 @@ class CropSampler:
 
     def draw(self, count: int) -> Batch:
         """A batch of ``count`` crops."""
-        scale = self._uniform(count) * (self.scale_max - self.scale_min) + self.scale_min
-        side = torch.floor(self.crop * scale + 0.5).long()
-        photo = self._integers(torch.full((count,), len(self.starts), device=self.device))
-        hr = self._crops(photo, side)
-        weights = self.reduce[side - self.smallest_side][:, :, : hr.shape[1]]
-        planes = hr.permute(0, 3, 1, 2).float()
-        # columns first and 8 bit after each pass, as Pillow does
-        narrow = _to_8bit(planes @ weights.transpose(1, 2)[:, None])
-        lr = _to_8bit(weights[:, None] @ narrow)
+        hr, lr, side = self._pairs(count)
         row, col = self._pixels(side, hr.shape[1])
         sample = torch.arange(count, device=self.device)[:, None]
         return Batch(
@@ -121,6 +113,19 @@ class CropSampler:
             target=_normalise(hr[sample, row, col].float()),
         )
 
+    def _pairs(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """HR (N, P, P, 3) uint8, LR (N, 3, crop, crop) in [0, 255], and the HR sides (N,) <= P."""
+        scale = self._uniform(count) * (self.scale_max - self.scale_min) + self.scale_min
+        side = torch.floor(self.crop * scale + 0.5).long()
+        photo = self._integers(torch.full((count,), len(self.starts), device=self.device))
+        hr = self._crops(photo, side)
+        weights = self.reduce[side - self.smallest_side][:, :, : hr.shape[1]]
+        planes = hr.permute(0, 3, 1, 2).float()
+        # columns first and 8 bit after each pass, as Pillow does
+        narrow = _to_8bit(planes @ weights.transpose(1, 2)[:, None])
+        lr = _to_8bit(weights[:, None] @ narrow)
+        return hr, lr, side
+
     def _uniform(self, *shape: int) -> torch.Tensor:
         return torch.rand(*shape, generator=self.generator, device=self.device)
 
@@ -129,9 +134,13 @@ class CropSampler:
         drawn = (self._uniform(*bound.shape).double() * bound).long()
         return torch.minimum(drawn, bound - 1)
 
+    def _widest(self, side: torch.Tensor) -> int:
+        """The largest side; of all that there may be where asking would wait for the device."""
+        return int(side.max()) if self.device.type == "cpu" else self.largest_side
+
     def _crops(self, photo: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
         """(N, P, P, 3) uint8, P the largest side; what lies beyond a sample's side is not used."""
-        count, widest = len(photo), int(side.max())
+        count, widest = len(photo), self._widest(side)
         top = self._integers(self.heights[photo] - side + 1)
         left = self._integers(self.widths[photo] - side + 1)
         flip_rows, flip_cols, transpose = (self._uniform(3, count) < 0.5).unbind(0)

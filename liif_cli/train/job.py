@@ -12,15 +12,23 @@ import torch
 
 from liif_cli import __version__
 from liif_cli.engine.machine import resolve_device
-from liif_cli.errors import UsageError
+from liif_cli.errors import OutputError, UsageError
 from liif_cli.io.atomic import output_errors
 from liif_cli.models.checkpoint import save
+from liif_cli.models.loader import LoadedModel, load_model
+from liif_cli.models.model import Model
+from liif_cli.train.initial import take_over
+from liif_cli.train.overrides import override
 from liif_cli.train.photos import PhotoSet, load_photos, read_names
 from liif_cli.train.presets import Preset, preset
-from liif_cli.train.trainer import Trainer, TrainReport
+from liif_cli.train.report import TrainReport
+from liif_cli.train.state import read_state
+from liif_cli.train.trainer import Trainer
 
 SAVE_SECONDS = 60.0
 """An interrupted training loses this much and a log step at most."""
+INIT_WARMUP = 200
+"""Iterations: the optimizer knows nothing yet of the gradients' sizes, and the weights are good."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -39,6 +47,9 @@ class TrainJob:
         device: where to train.
         bf16: run the network in bfloat16.
         seed: of the weights and of the data's order.
+        init: model to start from, if any.
+        resume: go on from the state that is there.
+        save_seconds: between saves of the state.
     """
 
     preset_name: str
@@ -49,6 +60,9 @@ class TrainJob:
     device: torch.device
     bf16: bool
     seed: int
+    init: LoadedModel | None = None
+    resume: bool = True
+    save_seconds: float = SAVE_SECONDS
 
     @classmethod
     def from_texts(
@@ -62,28 +76,66 @@ class TrainJob:
         device: str,
         bf16: bool | None,
         seed: int,
+        init: str | None = None,
+        resume: bool = True,
+        overwrite: bool = False,
+        save_seconds: float | None = None,
     ) -> TrainJob:
         """A job out of what was typed.
 
         Raises:
-            UsageError: an unknown preset, a value that is no number, a device that is not there.
+            UsageError: an unknown preset or value, a value of the wrong form, a device that is not
+                there, files that would be lost.
+            CheckpointError: ``init`` is damaged or does not fit the network.
+            TrainError: the state to go on from is another preset's.
         """
         if out.suffix != ".safetensors":
             raise UsageError(
                 "--out", got=repr(str(out)), expected="a name that ends in .safetensors"
             )
-        recipe = preset(preset_name)
+        recipe = override(preset(preset_name), overrides)
         where = resolve_device(device)
-        return cls(
+        start = load_model(init, torch.device("cpu")) if init else None
+        if start is not None:
+            with torch.device("meta"):
+                take_over(Model(recipe.spec), start)
+            if "warmup" not in overrides:
+                recipe = dataclasses.replace(recipe, warmup=max(recipe.warmup, INIT_WARMUP))
+        job = cls(
             preset_name,
-            recipe.override(parse_overrides(recipe, overrides)),
+            recipe,
             data,
             out,
             read_names(val) if val else [],
             where,
             has_bf16(where) if bf16 is None else bf16,
             seed,
+            start,
+            resume,
+            SAVE_SECONDS if save_seconds is None else save_seconds,
         )
+        job.check_files(overwrite=overwrite)
+        return job
+
+    def check_files(self, *, overwrite: bool) -> None:
+        """Whether the training would lose what another one wrote.
+
+        Raises:
+            UsageError: a file is there that would be replaced.
+            TrainError: the state to go on from is another preset's.
+        """
+        goes_on = self.resume and self.state_path.exists()
+        if goes_on:
+            init = {"digest": self.init.digest} if self.init else None
+            read_state(self.state_path, self.preset, torch.device("cpu"), init)
+        there = [path for path in (self.state_path, self.out) if path.exists()]
+        if there and not goes_on and not overwrite:
+            raise UsageError(
+                "a training would replace" if self.resume else "--no-resume would replace",
+                got=", ".join(map(str, there)),
+                expected="a new name",
+                cure="give another --out, or --overwrite",
+            )
 
     @property
     def state_path(self) -> Path:
@@ -106,38 +158,51 @@ class TrainJob:
         with output_errors(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
         trainer = Trainer(
-            self.preset,
+            self.preset.for_photos(len(photos.train)),
             photos.train,
             photos.validation,
             self.state_path,
             device=self.device,
             bf16=self.bf16,
             seed=self.seed,
+            init=self.init,
+            resume=self.resume,
+            say=say,
         )
         say(
             f"{self.preset_name}: {trainer.model.parameter_count:,} parameters on {self.device}"
             f"{' in bf16' if self.bf16 else ''}, {len(photos.train)} photos of "
             f"{photos.pixels / 1e6:.1f} Mpx, {len(photos.validation)} held out"
         )
-        if trainer.iteration:
-            say(f"going on at iteration {trainer.iteration} of {self.preset.iterations}")
+        if trainer.iteration and self.preset.time:
+            say(
+                f"going on at iteration {trainer.iteration}, after {trainer.seconds:.0f} s "
+                f"of {self.preset.time:.0f} s"
+            )
+        elif trainer.iteration:
+            say(f"going on at iteration {trainer.iteration} of {trainer.preset.iterations}")
         last: list[TrainReport] = []
 
         def keep(entry: TrainReport) -> None:
             last[:] = [entry]
             report(entry)
 
-        trainer.run(keep, save_seconds=SAVE_SECONDS)
+        unsaved: OutputError | None = None
+        try:
+            trainer.run(keep, save_seconds=self.save_seconds)
+        except OutputError as error:
+            # the weights are a quarter of the state, and may still fit
+            unsaved = error
+            if not trainer.finished:
+                raise
         with output_errors(self.out):
             save(trainer.averaged_model(), self._card(photos, trainer, last), self.out)
         say(f"wrote {self.out}")
+        if unsaved is not None:
+            raise unsaved
 
     def _card(self, photos: PhotoSet, trainer: Trainer, last: list[TrainReport]) -> dict[str, Any]:
-        recipe = {
-            field.name: getattr(self.preset, field.name)
-            for field in dataclasses.fields(self.preset)
-            if field.name != "spec"
-        }
+        recipe = {name: value for name, value in trainer.preset.to_json().items() if name != "spec"}
         return {
             "preset": self.preset_name,
             "recipe": recipe,
@@ -146,30 +211,12 @@ class TrainJob:
             "device": self.device.type,
             "bf16": self.bf16,
             "seed": self.seed,
+            "init": trainer.init,
             "photos": len(photos.train),
             "held_out": photos.held_out,
             "validation_psnr": last[0].psnr if last else None,
             "software": f"liif {__version__}, torch {torch.__version__}",
         }
-
-
-def parse_overrides(recipe: Preset, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Recipe values out of texts, in the type that each has in ``recipe``.
-
-    Names that it does not have are left for ``Preset.override`` to refuse.
-
-    Raises:
-        UsageError: a text that is no number of that type.
-    """
-    values: dict[str, Any] = {}
-    for name, text in texts.items():
-        kind = type(getattr(recipe, name, text))
-        try:
-            values[name] = kind(text) if kind in (int, float) else text
-        except ValueError as error:
-            expected = "a whole number" if kind is int else "a number"
-            raise UsageError(f"--set {name}", got=repr(text), expected=expected) from error
-    return values
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -78,7 +78,7 @@ def load_photos(
             expected=f"names of images in {folder}",
             cure="list file names without a folder, one a line",
         )
-    side_needed = int(preset.crop * preset.scale_max + 0.5)
+    side_needed = preset.smallest_side
     photos = PhotoSet()
     for path in paths:
         validates = path.name in held_out

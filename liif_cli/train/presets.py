@@ -1,24 +1,46 @@
-"""Training set-ups as data. Every value can be overridden."""
+"""Training set-ups as data: a few bases, and variants as suffixes of their names."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from liif_cli.errors import UsageError
 from liif_cli.models.model import ModelSpec, Part
+
+SCHEDULES = ("cosine", "step")
 
 
 @dataclass(frozen=True)
 class Preset:
     """A network and its recipe.
 
-    ``crop`` is the LR crop's side in pixels, ``samples`` the HR pixels drawn a crop, ``batch`` the
-    crops an iteration; scales are uniform in [scale_min, scale_max]. The learning rate rises over
-    ``warmup`` iterations to ``lr`` and falls on a cosine to ``lr * lr_end`` at the end;
-    ``ema`` is the decay of the averaged weights, which are the ones saved.
+    Attributes:
+        spec: the network.
+        crop: side of the LR crop in pixels.
+        samples: HR pixels drawn a crop; at most crop * crop.
+        batch: crops an iteration.
+        iterations: length of the schedule, unless ``time`` or ``epochs`` is above 0.
+        epochs: the same in passes over the photos; 0 for none.
+        time: the same in seconds of training; 0 for none.
+        lr: learning rate at the end of the warm-up.
+        lr_end: factor of ``lr`` at the end of the cosine.
+        warmup: iterations over which the learning rate rises from 0.
+        schedule: "cosine", or "step": times ``step_factor`` after every ``step_every`` of the
+            schedule.
+        step_every: a part of the schedule, in (0, 1].
+        step_factor: in (0, 1].
+        clip: largest norm of the gradient; 0 for none.
+        ema: decay of the averaged weights, which are the ones saved; 0 for no average.
+        scale_min: smallest scale, >= 1; scales are uniform up to ``scale_max``.
+        scale_max: largest scale.
+        target_min: smallest target side where each photo has its own one (see ``target_max``).
+        target_max: 0 for crops at random scales. Else photo k of n, in order of the names, is
+            reduced as a whole to a side of target_min + (target_max - target_min) k / (n - 1)
+            pixels, and its input to ``crop`` (the size-varied ground truth of LIIF, arXiv
+            2012.09161, section 4.2).
     """
 
     spec: ModelSpec
@@ -26,79 +48,201 @@ class Preset:
     samples: int = 2304
     batch: int = 16
     iterations: int = 1_000_000
+    epochs: int = 0
+    time: float = 0.0
     lr: float = 1e-4
     lr_end: float = 0.0
     warmup: int = 0
+    schedule: str = "cosine"
+    step_every: float = 0.2
+    step_factor: float = 0.5
+    clip: float = 1.0
     ema: float = 0.999
     scale_min: float = 1.0
     scale_max: float = 4.0
+    target_min: int = 0
+    target_max: int = 0
 
-    def override(self, values: Mapping[str, Any]) -> Preset:
-        """The same set-up with some recipe values replaced.
+    @property
+    def smallest_side(self) -> int:
+        """Least height and width in pixels that a photo must have."""
+        return self.target_max or int(self.crop * self.scale_max + 0.5)
+
+    def for_photos(self, count: int) -> Preset:
+        """The same with ``epochs`` as iterations over ``count`` photos."""
+        if not self.epochs:
+            return self
+        return dataclasses.replace(self, iterations=self.epochs * -(-count // self.batch))
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict, the network under "spec"."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**values, "spec": self.spec.to_json()}
+
+    def check(self) -> None:
+        """Whether the values fit together.
 
         Raises:
-            UsageError: a name that no preset value has.
+            UsageError: they do not; names the value.
         """
-        known = {entry.name for entry in dataclasses.fields(self)} - {"spec"}
-        for name in values:
-            if name not in known:
+        varied = self.target_max > 0
+        lowest, highest = self.crop, self.crop * self.crop
+        rules = {
+            "crop": (self.crop >= 1, "1 or more"),
+            "samples": (1 <= self.samples <= highest, f"1 to crop * crop = {highest}"),
+            "batch": (self.batch >= 1, "1 or more"),
+            "iterations": (self.iterations >= 1, "1 or more"),
+            "epochs": (self.epochs >= 0, "0 or more"),
+            "time": (0 <= self.time < float("inf"), "0 or more seconds"),
+            "lr": (0 < self.lr < float("inf"), "above 0"),
+            "lr_end": (0 <= self.lr_end <= 1, "0 to 1"),
+            "warmup": (self.warmup >= 0, "0 or more"),
+            "schedule": (self.schedule in SCHEDULES, "one of " + ", ".join(SCHEDULES)),
+            "step_every": (0 < self.step_every <= 1, "above 0, 1 at most"),
+            "step_factor": (0 < self.step_factor <= 1, "above 0, 1 at most"),
+            "clip": (self.clip >= 0, "0 or more"),
+            "ema": (0 <= self.ema < 1, "0 to below 1"),
+            "scale_min": (self.scale_min >= 1, "1 or more"),
+            "scale_max": (
+                self.scale_min <= self.scale_max < float("inf"),
+                f"scale_min = {self.scale_min:g} or more",
+            ),
+            "target_min": (not varied or self.target_min >= lowest, f"crop = {lowest} or more"),
+            "target_max": (
+                not varied or self.target_max >= self.target_min,
+                f"target_min = {self.target_min} or more",
+            ),
+        }
+        for name, (holds, expected) in rules.items():
+            if not holds:
                 raise UsageError(
-                    "preset override", got=repr(name), expected="one of " + ", ".join(sorted(known))
+                    f"recipe value {name}", got=repr(getattr(self, name)), expected=expected
                 )
-        return dataclasses.replace(self, **values)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a suffix changes: ``decoder`` arguments and ``recipe`` values, in which bases."""
+
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    decoder: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Base name -> arguments; empty where every base takes the suffix."""
+
+    def suits(self, base: str) -> bool:
+        """Whether the base takes the suffix."""
+        return not self.decoder or base in self.decoder
+
+    def apply(self, base: str, preset: Preset) -> Preset:
+        """The changed set-up."""
+        part = preset.spec.decoder
+        changed = Part(part.name, {**part.args, **self.decoder.get(base, {})})
+        spec = dataclasses.replace(preset.spec, decoder=changed)
+        return dataclasses.replace(preset, spec=spec, **self.recipe)
 
 
 _SMALL = Part("edsr", {"n_resblocks": 8, "n_feats": 32, "res_scale": 1.0})
+_BASELINE = Part("edsr", {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0})
+_RDN = Part("rdn", {"channels": 64, "config": "B", "kernel_size": 3})
+_LIIF = Part("liif", {"hidden": [256, 256, 256, 256]})
+_SHORT: dict[str, Any] = {
+    "crop": 32,
+    "samples": 1024,
+    "iterations": 12_000,
+    "lr": 2e-3,
+    "warmup": 200,
+}
+_BUDGET: dict[str, Any] = {"iterations": 200_000, "lr": 4e-4, "warmup": 500}
+PAPER: dict[str, Any] = {
+    "iterations": 1_000_000,
+    "lr": 1e-4,
+    "warmup": 0,
+    "schedule": "step",
+    "step_every": 0.2,
+    "step_factor": 0.5,
+    "clip": 0.0,
+    "ema": 0.0,
+}
+"""The published schedule: Adam at 1e-4, halved every 200 of 1,000 epochs of 1,000 iterations."""
 
-PRESETS: dict[str, Preset] = {
+BASES: dict[str, Preset] = {
     "edsr-small-liif": Preset(
         ModelSpec(
             encoder=_SMALL,
             decoder=Part("liif", {"hidden": [128, 128, 128], "skip": "bilinear"}),
         ),
-        crop=32,
-        samples=1024,
-        iterations=12_000,
-        lr=2e-3,
-        warmup=200,
+        **_SHORT,
     ),
     "edsr-small-lmliif": Preset(
-        ModelSpec(encoder=_SMALL, decoder=Part("lmliif", {"skip": "bilinear"})),
-        crop=32,
-        samples=1024,
-        iterations=12_000,
-        lr=2e-3,
-        warmup=200,
+        ModelSpec(encoder=_SMALL, decoder=Part("lmliif", {"skip": "bilinear"})), **_SHORT
     ),
     "edsr-small-metasr": Preset(
-        ModelSpec(encoder=_SMALL, decoder=Part("metasr", {"skip": "bilinear"})),
-        crop=32,
-        samples=1024,
-        iterations=12_000,
-        lr=2e-3,
-        warmup=200,
+        ModelSpec(encoder=_SMALL, decoder=Part("metasr", {"skip": "bilinear"})), **_SHORT
     ),
-    "edsr-baseline-lmliif": Preset(
-        ModelSpec(
-            encoder=Part("edsr", {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0}),
-            decoder=Part("lmliif", {}),
-        ),
-    ),
-    "edsr-baseline-liif": Preset(
-        ModelSpec(
-            encoder=Part("edsr", {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0}),
-            decoder=Part("liif", {"hidden": [256, 256, 256, 256]}),
-        ),
-    ),
+    "edsr-baseline-liif": Preset(ModelSpec(encoder=_BASELINE, decoder=_LIIF), **_BUDGET),
+    "edsr-baseline-lmliif": Preset(ModelSpec(encoder=_BASELINE, decoder=Part("lmliif")), **_BUDGET),
+    "edsr-baseline-metasr": Preset(ModelSpec(encoder=_BASELINE, decoder=Part("metasr")), **_BUDGET),
+    "rdn-liif": Preset(ModelSpec(encoder=_RDN, decoder=_LIIF), **PAPER),
+    "rdn-metasr": Preset(ModelSpec(encoder=_RDN, decoder=Part("metasr")), **PAPER),
 }
+
+_ABLATED = ("edsr-baseline-liif", "edsr-small-liif", "edsr-small-lmliif")
+VARIANTS: dict[str, Variant] = {
+    "-no-cell": Variant(decoder={base: {"cell_decode": False} for base in _ABLATED}),
+    "-no-unfold": Variant(decoder={base: {"feat_unfold": False} for base in _ABLATED}),
+    "-no-ensemble": Variant(decoder={base: {"local_ensemble": False} for base in _ABLATED}),
+    "-shallow": Variant(
+        decoder={"edsr-baseline-liif": {"hidden": [256]}, "edsr-small-liif": {"hidden": [128]}}
+    ),
+    **{
+        f"-x{scale}": Variant({"scale_min": float(scale), "scale_max": float(scale)})
+        for scale in (2, 3, 4)
+    },
+    "-sizes": Variant(
+        {
+            "crop": 64,
+            "samples": 1024,
+            "epochs": 200,
+            "target_min": 64,
+            "target_max": 128,
+            **PAPER,
+            "step_every": 0.5,
+            "step_factor": 0.1,
+        }
+    ),
+    "-paper": Variant(PAPER),
+}
+"""Suffix -> what it changes: the paper's ablations (section 4.4), fixed scales, each photo its own
+target size, and the published schedule. Suffixes may be joined."""
+
+
+def preset_names() -> list[str]:
+    """Every base, and every base with one suffix."""
+    return [
+        name
+        for base in BASES
+        for name in (base, *(base + suffix for suffix, v in VARIANTS.items() if v.suits(base)))
+    ]
 
 
 def preset(name: str) -> Preset:
-    """The preset of that name.
+    """The set-up of that name: a base and any suffixes that it takes, applied in order.
 
     Raises:
         UsageError: there is none.
     """
-    if name not in PRESETS:
-        raise UsageError("--preset", got=repr(name), expected="one of " + ", ".join(PRESETS))
-    return PRESETS[name]
+    for base in sorted(BASES, key=len, reverse=True):
+        if name.startswith(base):
+            found, rest = BASES[base], name.removeprefix(base)
+            while rest:
+                suffix = next((s for s in VARIANTS if rest.startswith(s)), None)
+                if suffix is None or not VARIANTS[suffix].suits(base):
+                    break
+                found, rest = VARIANTS[suffix].apply(base, found), rest.removeprefix(suffix)
+            if not rest:
+                return found
+    raise UsageError(
+        "--preset",
+        got=repr(name),
+        expected=f"one of {', '.join(BASES)}, with or without {', '.join(VARIANTS)}",
+        cure="the ablations are for " + ", ".join(_ABLATED),
+    )

@@ -6,15 +6,13 @@ Adam); warm-up, cosine decay, clipping and averaged weights are what a short bud
 
 from __future__ import annotations
 
-import csv
-import dataclasses
+import logging
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -22,17 +20,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from liif_cli.errors import TrainError
-from liif_cli.io.atomic import atomic_path
+from liif_cli.errors import OutputError, TrainError
+from liif_cli.models.loader import LoadedModel
 from liif_cli.models.members import MembersKind, TrainMembers
 from liif_cli.models.model import Model
-from liif_cli.train.data import CropSampler
+from liif_cli.train.initial import take_over
 from liif_cli.train.presets import Preset
+from liif_cli.train.report import TrainLog, TrainReport
+from liif_cli.train.schedule import Schedule
+from liif_cli.train.sizes import make_sampler
+from liif_cli.train.state import read_state, write_state
+from liif_cli.train.stepclock import Speed, StepClock
 from liif_cli.train.validate import validation_psnr
 
-STATE_VERSION = 1
-CLIP_NORM = 1.0
-"""Largest gradient norm; a few bad batches would else undo a high learning rate's gains."""
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 30.0
+"""Between reports at most, however slow the iterations are."""
+VALIDATION_PART = 0.05
+"""Of the time at most, however fast they are."""
 
 Photo = npt.NDArray[np.uint8]
 
@@ -54,27 +60,6 @@ class TrainableDecoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TrainReport:
-    """Where a training stands; ``psnr`` is the mean validation PSNR in dB where it was measured."""
-
-    iteration: int
-    iterations: int
-    loss: float
-    lr: float
-    seconds: float
-    psnr: float | None = None
-
-
-def learning_rate(preset: Preset, iteration: int) -> float:
-    """Linear warm-up, then a cosine from ``lr`` to ``lr * lr_end`` over the iterations."""
-    if iteration < preset.warmup:
-        return preset.lr * (iteration + 1) / preset.warmup
-    progress = (iteration - preset.warmup) / max(1, preset.iterations - preset.warmup)
-    cosine = (1 + math.cos(math.pi * min(1.0, progress))) / 2
-    return preset.lr * (preset.lr_end + (1 - preset.lr_end) * cosine)
-
-
 class Trainer:
     """Trains ``preset`` on ``photos``, saving its whole state to ``state_path`` as it goes.
 
@@ -86,11 +71,15 @@ class Trainer:
         device: where to train.
         bf16: run the network under bfloat16 autocast; weights and optimizer stay float32.
         seed: of the weights and of the data order.
-
-    A state file that is there is taken up where it ended.
+        init: a model whose weights to start from; not asked where a state is taken up.
+        resume: take up the state file, if there is one, where it ended. Without it, the first save
+            replaces that file.
+        say: told single lines: what was taken over, a state that could not be saved.
+        clock: seconds from anywhere.
 
     Raises:
         TrainError: the state is another preset's, or the data do not fit the recipe.
+        CheckpointError: ``init`` does not fit the network.
     """
 
     def __init__(
@@ -103,29 +92,36 @@ class Trainer:
         device: torch.device,
         bf16: bool,
         seed: int = 0,
+        init: LoadedModel | None = None,
+        resume: bool = True,
+        say: Callable[[str], None] = log.info,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.preset, self.validation, self.state_path = preset, validation, state_path
-        self.device, self.bf16 = device, bf16
+        self.device, self.bf16, self.say, self.clock = device, bf16, say, clock
+        self.schedule, self.step_clock = Schedule(preset), StepClock(device)
+        self.iteration, self.seconds = 0, 0.0
+        self.init = {"name": init.name, "digest": init.digest} if init else None
+        state = None
+        if resume and state_path.exists():
+            state = read_state(state_path, preset, device, self.init)
         torch.manual_seed(seed)
         self.model = _on(Model(preset.spec), device)
+        if init is not None and state is None:
+            say(take_over(self.model, init))
         self.decoder = cast(TrainableDecoder, self.model.decoder)
-        self.ema = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.sampler = CropSampler(
-            photos,
-            crop=preset.crop,
-            samples=preset.samples,
-            scale_min=preset.scale_min,
-            scale_max=preset.scale_max,
-            members=self.decoder.members,
-            around=self.decoder.skip is not None and self.decoder.members == "corner",
-            generator=self.generator,
-            device=device,
+        around = self.decoder.skip is not None and self.decoder.members == "corner"
+        self.sampler = make_sampler(
+            preset, photos, self.decoder.members, self.generator, device, around=around
         )
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=preset.lr, fused=True)
-        self.iteration, self.seconds = 0, 0.0
-        if state_path.exists():
-            self._resume()
+        # their values change in place, so the lists hold for the whole training
+        self.weights = self.model.state_dict()
+        self.ema = {key: value.clone() for key, value in self.weights.items()}
+        self.log = TrainLog(self.log_path, say, fresh=state is None)
+        if state is not None:
+            self._take_up(state)
 
     def run(
         self,
@@ -137,62 +133,91 @@ class Trainer:
     ) -> None:
         """Train to the end, reporting and saving on the way.
 
+        A state that cannot be saved is said, and saved at the next turn.
+
         Raises:
-            TrainError: the loss is no number; the last good state stays on disk.
+            TrainError: the loss or a weight is no number; the last good state stays on disk.
+            OutputError: the last state cannot be saved.
             KeyboardInterrupt: asked to stop; the state is saved first.
         """
-        last = saved = time.monotonic()
+        before, start = self.seconds, self.clock()
+        log_seconds = min(LOG_SECONDS, self.preset.time / 20 or LOG_SECONDS)
+        logged, saved, validated, cost = start, start, -math.inf, 0.0
+        # a first save early shows that the disk takes it, and what it costs
+        measured = False
+        speed = Speed(self.iteration)
         loss_sum, steps = torch.zeros((), device=self.device), 0
         with _deferred_interrupt() as interrupted:
-            while self.iteration < self.preset.iterations:
+            done = self.finished
+            while not done:
                 loss_sum += self.step()
                 steps += 1
-                done = self.iteration >= self.preset.iterations
+                now = self.clock()
+                self.seconds = before + now - start
+                speed.step(self.iteration, now)
+                done = self.finished
                 stop = interrupted.is_set()
-                if not (done or stop or self.iteration % log_every == 0):
+                due = self.iteration % log_every == 0 or now - logged >= log_seconds
+                if not (done or stop or due):
                     continue
-                now = time.monotonic()
-                self.seconds, last = self.seconds + now - last, now
-                loss = float(loss_sum) / steps
+                loss = self._finite(float(loss_sum) / steps)
+                rate = steps / max(1e-9, self.clock() - logged)
                 loss_sum, steps = torch.zeros((), device=self.device), 0
-                if not math.isfinite(loss):
-                    raise TrainError(
-                        f"training at iteration {self.iteration}",
-                        got=f"loss {loss}",
-                        expected="a finite number",
-                        cure=f"lower lr; {self.state_path.name} holds the last good state",
-                    )
                 psnr = None
-                if self.validation and (self.iteration % validate_every == 0 or done):
+                # a validation is worth a part of the time; a budget wants to know its cost early
+                due = self.iteration % validate_every == 0 or (self.preset.time > 0 and not cost)
+                due = due and now - validated >= cost / VALIDATION_PART
+                began = self.clock()
+                if self.validation and not stop and (done or due):
                     psnr = validation_psnr(self.averaged_model(), self.validation)
-                self._log(report, loss, psnr)
-                if done or stop or now - saved > save_seconds:
-                    self.save()
-                    saved = now
+                self.seconds = before + self.clock() - start
+                entry = self._entry(loss, psnr, rate, speed, done=done)
+                self.log.add(entry)
+                report(entry)
+                if done or psnr is not None:
+                    self.log.draw()
+                if psnr is not None:
+                    validated, cost = began, self.clock() - began
+                if done or stop or now - saved > save_seconds or not measured:
+                    saved = self.clock()
+                    self._try_to_save(must=done or stop)
+                    # the last validation, the last state, the weights
+                    reserve = cost + 2 * (self.clock() - saved)
+                    self.schedule.reserve = min(reserve, self.preset.time / 2)
+                    measured = True
+                logged = self.clock()
+                self.seconds = before + logged - start
                 if stop and not done:
                     raise KeyboardInterrupt
 
+    @property
+    def finished(self) -> bool:
+        """Whether no iteration is left."""
+        return self.schedule.finished(self.iteration, self.seconds)
+
     def step(self) -> torch.Tensor:
         """One iteration; returns the loss (scalar, on the device)."""
-        lr = learning_rate(self.preset, self.iteration)
+        self.lr = self.schedule.learning_rate(self.iteration, self.seconds)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = self.lr
+        self.step_clock.mark()
         batch = self.sampler.draw(self.preset.batch)
+        self.step_clock.mark()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             feat = self.model.encode(batch.image)
             colours = self.decoder.sample(batch.image, feat, batch.members, batch.cell)
         loss = (colours - batch.target).abs().mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        if self.preset.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.preset.clip)
         self.optimizer.step()
         self.iteration += 1
         # a young average would remember the random start for long
         decay = min(self.preset.ema, (1 + self.iteration) / (10 + self.iteration))
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay
-            )
+            torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - decay)
+        self.step_clock.mark()
         detached: torch.Tensor = loss.detach()
         return detached
 
@@ -211,52 +236,68 @@ class Trainer:
         return model
 
     def save(self) -> None:
-        """Write the whole state; a crash or a full disk leaves the old one."""
+        """Write the whole state; a crash or a full disk leaves the old one.
+
+        Raises:
+            TrainError: a weight is no number.
+            OutputError: the file cannot be written.
+        """
         state = {
-            "version": STATE_VERSION,
-            "preset": _preset_json(self.preset),
-            "model": self.model.state_dict(),
+            "model": self.weights,
             "ema": self.ema,
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "iteration": self.iteration,
             "seconds": self.seconds,
+            "init": self.init,
         }
-        with atomic_path(self.state_path) as partial:
-            torch.save(state, partial)
+        write_state(self.state_path, self.preset, state)
 
-    def _resume(self) -> None:
-        state = torch.load(self.state_path, map_location=self.device, weights_only=True)
-        if state.get("version") != STATE_VERSION or state["preset"] != _preset_json(self.preset):
-            raise TrainError(
-                f"cannot resume from {self.state_path}",
-                got="the state of another preset or recipe",
-                expected="the same preset and overrides",
-                cure="give another --out, or move that file away",
-            )
+    def _try_to_save(self, *, must: bool) -> None:
+        try:
+            self.save()
+        except OutputError as error:
+            if must:
+                raise
+            self.say(f"{error}. Training goes on; the next save tries again")
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.ema = state["ema"]
+        self.ema = dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.iteration, self.seconds = state["iteration"], state["seconds"]
 
-    def _log(self, report: Callable[[TrainReport], None], loss: float, psnr: float | None) -> None:
-        entry = TrainReport(
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise TrainError(
+                f"training at iteration {self.iteration}",
+                got=f"loss {loss}",
+                expected="a finite number",
+                cure=f"lower lr; {self.state_path.name}, if it is there, holds the last good state",
+            )
+        return loss
+
+    def _entry(
+        self, loss: float, psnr: float | None, rate: float, speed: Speed, *, done: bool
+    ) -> TrainReport:
+        iterations = self.preset.iterations
+        progress = self.iteration / iterations
+        if self.preset.time:
+            left = 0.0 if done else self.preset.time - self.seconds
+            iterations = speed.expected(self.iteration, self.clock(), left)
+            progress = min(1.0, self.seconds / self.preset.time)
+        return TrainReport(
             self.iteration,
-            self.preset.iterations,
+            iterations,
             loss,
-            learning_rate(self.preset, self.iteration - 1),
+            self.lr,
             self.seconds,
             psnr,
+            rate,
+            self.step_clock.take(),
+            1.0 if done else progress,
         )
-        path = self.log_path
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow([field.name for field in dataclasses.fields(TrainReport)])
-            writer.writerow(dataclasses.astuple(entry))
-        report(entry)
 
 
 def _on(model: Model, device: torch.device) -> Model:
@@ -289,8 +330,3 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _preset_json(preset: Preset) -> dict[str, Any]:
-    values = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
-    return {**values, "spec": preset.spec.to_json()}

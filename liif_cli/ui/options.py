@@ -21,6 +21,7 @@ _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
 _UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 _DEVICE = re.compile(r"auto|cpu|cuda(?::\d+)?")
 
 
@@ -81,6 +82,27 @@ class DeviceType(_TextType):
                 "--device", got=repr(value), expected="auto, cpu, cuda or cuda:N (N from 0)"
             )
         return text
+
+
+class DurationType(_TextType):
+    """90s, 25m or 1h30m as seconds."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(str(value).strip().lower())
+        parts = [float(part or 0) for part in match.groups()] if match else []
+        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+        if seconds <= 0:
+            raise UsageError(
+                param.opts[0] if param is not None else "duration",
+                got=repr(value),
+                expected="hours, minutes and seconds above 0",
+                cure="for instance 90s, 25m or 1h30m",
+            )
+        return seconds
 
 
 class AssignmentType(_TextType):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from liif_cli.train.trainer import TrainReport
+from liif_cli.train.report import TrainReport
 from liif_cli.ui.format import duration
 from liif_cli.ui.progress import LINE_SECONDS, Clock
 
@@ -23,7 +23,7 @@ class TrainingLines:
         self, stream: TextIO, *, quiet: bool = False, clock: Clock = time.monotonic
     ) -> None:
         self.stream, self.quiet, self.clock = stream, quiet, clock
-        self.first: tuple[int, float] | None = None
+        self.first: tuple[float, float] | None = None
         self.last = clock()
 
     def __enter__(self) -> Self:
@@ -41,15 +41,15 @@ class TrainingLines:
         """Say how far the training is, when a line is due."""
         now = self.clock()
         if self.first is None:
-            self.first = entry.iteration, now
-        ends = entry.iteration == entry.iterations
+            self.first = entry.progress, now
+        ends = entry.progress >= 1
         if now - self.last < LINE_SECONDS and entry.psnr is None and not ends:
             return
         self.last = now
         line = f"iteration {entry.iteration} of {entry.iterations}: {figures(entry)}"
-        steps, spent = entry.iteration - self.first[0], now - self.first[1]
-        if steps and not ends:
-            line += f", {duration(spent * (entry.iterations - entry.iteration) / steps)} left"
+        gained, spent = entry.progress - self.first[0], now - self.first[1]
+        if gained > 0 and not ends:
+            line += f", {duration(spent * (1 - entry.progress) / gained)} left"
         self.say(line)
 
     def say(self, message: str) -> None:
@@ -65,7 +65,7 @@ class TrainingBar:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=console,
             expand=True,
@@ -88,10 +88,9 @@ class TrainingBar:
     def report(self, entry: TrainReport) -> None:
         """Move the bar."""
         if self.task is None:
-            self.task = self.progress.add_task(
-                "training", total=entry.iterations, completed=entry.iteration, figures=""
-            )
-        self.progress.update(self.task, completed=entry.iteration, figures=figures(entry))
+            self.task = self.progress.add_task("training", total=1.0, figures="")
+        text = f"{entry.iteration}/{entry.iterations} {figures(entry)}"
+        self.progress.update(self.task, completed=entry.progress, figures=text)
         if entry.psnr is not None:
             self.say(f"iteration {entry.iteration}: {figures(entry)}")
 
@@ -109,6 +108,8 @@ def training_progress(*, quiet: bool) -> TrainingLines | TrainingBar:
 
 
 def figures(entry: TrainReport) -> str:
-    """Loss, learning rate and, where measured, PSNR."""
+    """Loss, learning rate, speed, share of the time for data and, where measured, PSNR."""
     text = f"loss {entry.loss:.4f}, lr {entry.lr:.2e}"
+    if entry.rate:
+        text += f", {entry.rate:.3g} it/s, data {entry.data_share:.0%}"
     return text if entry.psnr is None else f"{text}, PSNR {entry.psnr:.2f} dB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from liif_cli.cli import liif
-from liif_cli.train.job import has_bf16, parse_overrides
-from liif_cli.train.presets import PRESETS
+from liif_cli.train.job import has_bf16
 
 TINY = ["crop=8", "samples=16", "batch=2", "warmup=1"]
 
@@ -77,6 +77,71 @@ def test_a_second_run_goes_on_from_the_state(photos: Path, tmp_path: Path) -> No
     result = train(photos, out, "--iterations", "5")
     assert result.exit_code == 1
     assert "tiny.safetensors.state.pt" in result.stderr
+    assert "iterations was 2, is 5" in result.stderr
+
+
+def test_what_is_there_is_replaced_only_when_told(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.safetensors"
+    assert train(photos, out, "--iterations", "2").exit_code == 0
+    state, first = out.with_name("tiny.safetensors.state.pt"), out.read_bytes()
+    result = train(photos, out, "--iterations", "1", "--no-resume")
+    assert result.exit_code == 2
+    assert f"{state}, {out}" in result.stderr
+    assert "--overwrite" in result.stderr
+    state.rename(tmp_path / "kept")
+    assert train(photos, out, "--iterations", "1").exit_code == 2
+    assert out.read_bytes() == first
+    (tmp_path / "kept").rename(state)
+    result = train(photos, out, "--iterations", "1", "--no-resume", "--overwrite")
+    assert result.exit_code == 0, result.stderr
+    assert out.read_bytes() != first
+    # the table of the old training is gone, too
+    assert len(out.with_name("tiny.safetensors.log.csv").read_text().splitlines()) == 2
+
+
+def test_init_grows_a_network_and_goes_on_only_from_the_same(photos: Path, tmp_path: Path) -> None:
+    first, out = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    assert train(photos, first, "--iterations", "2").exit_code == 0
+    grown = ["--iterations", "2", "--init", str(first), "--set", "n_resblocks=10"]
+    result = train(photos, out, *grown)
+    assert result.exit_code == 0, result.stderr
+    assert "starting from the weights of first, with 2 residual blocks more" in result.stderr
+    assert train(photos, out, *grown).exit_code == 0
+    result = train(photos, out, "--iterations", "2", "--set", "n_resblocks=10")
+    assert result.exit_code == 1
+    assert "init was " in result.stderr
+    bad = train(photos, tmp_path / "b.safetensors", "--init", str(first), "--set", "n_feats=16")
+    assert bad.exit_code == 1
+    expected = "got encoder.head.0.weight 32x3x3x3, expected encoder.head.0.weight 16x3x3x3"
+    assert expected in bad.stderr
+    # found out before the photos are read
+    assert "left out" not in bad.stderr
+    bad = train(photos, tmp_path / "b.safetensors", "--init", "bicubic")
+    assert "a trained network" in bad.stderr
+
+
+def test_a_time_budget(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.safetensors"
+    result = train(photos, out, "--time", "2s", "--val", str(tmp_path / "val.txt"))
+    assert result.exit_code == 0, result.stderr
+    with out.with_name("tiny.safetensors.log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # whole validations and saves take what they take on a busy machine
+    assert 1 < float(rows[-1]["seconds"]) < 20
+    assert rows[-1]["progress"] == "1.0"
+    assert rows[-1]["psnr"]
+    with Image.open(out.with_name("tiny.safetensors.curves.png")) as image:
+        assert image.format == "PNG"
+
+
+def test_photos_of_varied_sizes(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.safetensors"
+    sizes = [text for v in ("target_min=8", "target_max=50", "epochs=3") for text in ("--set", v)]
+    result = train(photos, out, "--preset", "edsr-small-lmliif-sizes", *sizes)
+    assert result.exit_code == 0, result.stderr
+    assert f"left out: {photos / 'a.png'}: got 40x40, expected sides of 50 px" in result.stderr
+    # two of 60 and 240 px, two a batch
+    assert "iteration 3 of 3" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -87,6 +152,15 @@ def test_a_second_run_goes_on_from_the_state(photos: Path, tmp_path: Path) -> No
         (["--set", "batch=1.5"], "a whole number"),
         (["--set", "lr=fast"], "--set lr"),
         (["--set", "lr"], "name=value"),
+        (["--set", "n_resblocks=few"], "a whole number"),
+        (["--set", "hidden=wide"], "whole numbers with commas"),
+        (["--set", "cell_decode=perhaps"], "true or false"),
+        (["--set", "skip=cubic"], "skip is None or 'bilinear'"),
+        (["--set", "ema=1"], "recipe value ema"),
+        (["--time", "5m", "--iterations", "5"], "--time"),
+        (["--time", "5"], "25m"),
+        (["--checkpoint-every", "0s"], "--checkpoint-every"),
+        (["--init", "missing"], "edsr-small-liif"),
         (["--val", "missing.txt"], "--val"),
         (["--device", "cuda:99"], "--device"),
         (["--out", "weights.pth"], ".safetensors"),
@@ -99,13 +173,6 @@ def test_wrong_usage(photos: Path, tmp_path: Path, args: list[str], words: str) 
     assert result.stderr.count("\n") == 1
     assert words in result.stderr
     assert not (tmp_path / "t.safetensors").exists()
-
-
-def test_overrides_take_the_type_of_the_recipe() -> None:
-    recipe = PRESETS["edsr-small-liif"]
-    values = parse_overrides(recipe, {"lr": "1e-3", "batch": "8", "scale_max": "3"})
-    assert values == {"lr": 1e-3, "batch": 8, "scale_max": 3.0}
-    assert isinstance(values["scale_max"], float)
 
 
 def test_bf16_is_read_from_the_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

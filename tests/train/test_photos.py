@@ -12,9 +12,9 @@ from PIL import Image
 
 from liif_cli.errors import TrainError, UsageError
 from liif_cli.train.photos import load_photos, read_names, read_photo
-from liif_cli.train.presets import PRESETS
+from liif_cli.train.presets import BASES
 
-RECIPE = dataclasses.replace(PRESETS["edsr-small-liif"], crop=8, scale_max=4.0)
+RECIPE = dataclasses.replace(BASES["edsr-small-liif"], crop=8, scale_max=4.0)
 
 
 def rgb(path: Path, height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -4,12 +4,12 @@ import io
 
 from rich.console import Console
 
-from liif_cli.train.trainer import TrainReport
+from liif_cli.train.report import TrainReport
 from liif_cli.ui.training import TrainingBar, TrainingLines
 
 
 def entry(iteration: int, psnr: float | None = None) -> TrainReport:
-    return TrainReport(iteration, 1000, 0.05, 1e-3, 1.0, psnr)
+    return TrainReport(iteration, 1000, 0.05, 1e-3, 1.0, psnr, 20.0, 0.04, iteration / 1000)
 
 
 def test_lines_every_ten_seconds_and_at_each_measurement() -> None:
@@ -24,7 +24,7 @@ def test_lines_every_ten_seconds_and_at_each_measurement() -> None:
     assert text[0] == "10 photos"
     assert [line.split()[1] for line in text[1:]] == ["300", "400", "700", "1000"]
     # 4 s for each 100 iterations from the first report on
-    assert text[1].endswith("loss 0.0500, lr 1.00e-03, 28 s left")
+    assert text[1].endswith("loss 0.0500, lr 1.00e-03, 20 it/s, data 4%, 28 s left")
     assert "PSNR 30.00 dB" in text[2]
     assert "left" not in text[-1]
 
@@ -48,5 +48,5 @@ def test_bar() -> None:
     text = stream.getvalue()
     assert "left out: [x].png" in text
     assert "400/1000 loss 0.0500" in text
-    assert "iteration 400: loss 0.0500, lr 1.00e-03, PSNR 31.50 dB" in text
-    assert bar.progress.tasks[0].completed == 400
+    assert "iteration 400: loss 0.0500, lr 1.00e-03, 20 it/s, data 4%, PSNR 31.50 dB" in text
+    assert bar.progress.tasks[0].completed == 0.4

@@ -1,0 +1,100 @@
+"""Starting from another network's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from liif_cli.errors import CheckpointError
+from liif_cli.models.checkpoint import save
+from liif_cli.models.loader import LoadedModel, load_model
+from liif_cli.models.model import Model, ModelSpec, Part
+from liif_cli.train.initial import take_over
+
+LIIF = Part("liif", {"hidden": [16, 16]})
+LMLIIF = Part("lmliif", {"latent_hidden": [24], "depth": 2})
+
+
+def spec(blocks: int = 2, feats: int = 8, decoder: Part = LIIF) -> ModelSpec:
+    return ModelSpec(
+        encoder=Part("edsr", {"n_resblocks": blocks, "n_feats": feats}), decoder=decoder
+    )
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> LoadedModel:
+    torch.manual_seed(1)
+    save(Model(spec()), {}, tmp_path / "first.safetensors")
+    return load_model(str(tmp_path / "first.safetensors"), torch.device("cpu"))
+
+
+def test_the_same_network_is_taken_whole(source: LoadedModel) -> None:
+    model = Model(spec())
+    assert take_over(model, source) == "starting from the weights of first"
+    for key, value in source.model.state_dict().items():
+        assert torch.equal(value, model.state_dict()[key]), key
+
+
+def test_a_grown_network_answers_as_before_and_can_learn(source: LoadedModel) -> None:
+    model = Model(spec(blocks=5))
+    assert "with 3 residual blocks more" in take_over(model, source)
+    image = torch.rand(2, 3, 12, 10) * 2 - 1
+    # the identity to the last bit
+    assert torch.equal(model.encode(image), source.model.encode(image))
+    for key, value in source.model.decoder.state_dict().items():
+        assert torch.equal(value, model.decoder.state_dict()[key]), key
+    model.encode(image).square().mean().backward()
+    gradients = {key: value.grad for key, value in model.named_parameters() if "body.4." in key}
+    assert gradients["encoder.body.4.body.2.weight"].abs().max() > 0
+    assert model.encoder.body[4].body[0].weight.abs().max() > 0
+
+
+def test_the_encoder_alone_is_taken_for_another_decoder(source: LoadedModel) -> None:
+    model = Model(spec(blocks=3, decoder=LMLIIF))
+    before = {key: value.clone() for key, value in model.decoder.state_dict().items()}
+    said = take_over(model, source)
+    assert said.startswith("starting from the encoder of first, with 1 residual block")
+    assert said.endswith("its liif decoder is left")
+    image = torch.rand(1, 3, 9, 9)
+    assert torch.equal(model.encode(image), source.model.encode(image))
+    for key, value in before.items():
+        assert torch.equal(value, model.decoder.state_dict()[key]), key
+
+
+def test_switches_without_a_tensor_are_said(source: LoadedModel, tmp_path: Path) -> None:
+    save(
+        Model(spec(decoder=Part("liif", {**LIIF.args, "skip": None}))),
+        {},
+        tmp_path / "a.safetensors",
+    )
+    plain = load_model(str(tmp_path / "a.safetensors"), torch.device("cpu"))
+    model = Model(spec(decoder=Part("liif", {**LIIF.args, "skip": "bilinear"})))
+    assert take_over(model, plain).endswith("(skip was None, is bilinear)")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (spec(feats=16), r"got encoder\.head\.0\.weight 8x3x3x3, expected .* 16x3x3x3"),
+        (spec(blocks=1), r"encoder\.body\.1\."),
+        (spec(decoder=Part("liif", {"hidden": [16, 16, 16]})), r"decoder\.imnet\.layers\.4"),
+        (spec(decoder=Part("liif", {"hidden": [16]})), r"decoder\.imnet\.layers\.2"),
+        (ModelSpec(encoder=Part("rdn", {"config": "A"}), decoder=LIIF), r"no encoder\.SFENet1"),
+        (ModelSpec(decoder=Part("bicubic")), "interpolation kernel"),
+    ],
+)
+def test_another_misfit_names_its_first_tensor(
+    source: LoadedModel, wanted: ModelSpec, words: str
+) -> None:
+    with torch.device("meta"):
+        model = Model(wanted)
+    with pytest.raises(CheckpointError, match=words):
+        take_over(model, source)
+
+
+def test_a_try_on_meta_finds_the_same(source: LoadedModel) -> None:
+    with torch.device("meta"):
+        model = Model(spec(blocks=4))
+    assert "2 residual blocks more" in take_over(model, source)
