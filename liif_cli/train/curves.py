@@ -52,6 +52,9 @@ def draw(table: Path, target: Path) -> None:
     plots[0].set_ylabel("loss (L1, colours in [-1, 1])")
     if losses and min(loss for _, loss in losses) > 0:
         plots[0].set_yscale("log")
+        # 0.06 and not 6 x 10^-2
+        plots[0].yaxis.set_major_formatter("{x:g}")
+        plots[0].yaxis.set_minor_formatter("{x:.3g}")
     if psnrs:
         marker = "o" if len(psnrs) <= 60 else ""
         plots[1].plot(*zip(*psnrs, strict=True), color="tab:orange", marker=marker, markersize=4)

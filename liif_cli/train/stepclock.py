@@ -46,14 +46,14 @@ class Speed:
 
     SKIPPED = 5
 
-    def __init__(self, iteration: int) -> None:
-        self.first = iteration + self.SKIPPED
-        self.start = 0.0
+    def __init__(self, iteration: int, now: float) -> None:
+        self.first, self.start = iteration, now
+        self.steady = iteration + self.SKIPPED
 
     def step(self, iteration: int, now: float) -> None:
         """Tell that ``iteration`` ended at ``now``."""
-        if iteration == self.first:
-            self.start = now
+        if iteration == self.steady:
+            self.first, self.start = iteration, now
 
     def expected(self, iteration: int, now: float, left: float) -> int:
         """Iterations in all when ``left`` seconds are left."""

@@ -145,7 +145,7 @@ class Trainer:
         logged, saved, validated, cost = start, start, -math.inf, 0.0
         # a first save early shows that the disk takes it, and what it costs
         measured = False
-        speed = Speed(self.iteration)
+        speed = Speed(self.iteration, start)
         loss_sum, steps = torch.zeros((), device=self.device), 0
         with _deferred_interrupt() as interrupted:
             done = self.finished
@@ -188,6 +188,7 @@ class Trainer:
                 logged = self.clock()
                 self.seconds = before + logged - start
                 if stop and not done:
+                    self.say(f"saved at iteration {self.iteration}; the same command goes on")
                     raise KeyboardInterrupt
 
     @property

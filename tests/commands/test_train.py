@@ -187,3 +187,31 @@ def test_bf16_is_read_from_the_flags(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert has_bf16(torch.device("cpu"))
     path.write_text("Features\t: fp asimd bf16\n")
     assert has_bf16(torch.device("cpu"))
+
+
+def test_a_full_disk_at_the_end_keeps_the_weights(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    out = tmp_path / "w/tiny.safetensors"
+    result = train(photos, out, "--iterations", "2")
+    assert result.exit_code == 1
+    assert "tiny.safetensors.state.pt: got a full disk" in result.stderr.splitlines()[-1]
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        "tiny.safetensors",
+        "tiny.safetensors.log.csv",
+    ]
+    with safe_open(out, "np") as weights:
+        assert len(list(weights.keys())) > 10
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("no image")
+    result = train(tmp_path / "empty", tmp_path / "t.safetensors", "--iterations", "1")
+    assert result.exit_code == 1
+    assert "0 images, none to train on" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]

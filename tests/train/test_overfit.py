@@ -18,7 +18,7 @@ from liif_cli.train.trainer import Trainer
 
 SIDE = 24
 RECIPE = {"crop": "12", "scale_min": "2", "scale_max": "2", "samples": "144", "batch": "4"}
-RECIPE |= {"iterations": "240", "lr": "6e-3", "warmup": "10", "schedule": "cosine", "ema": "0.95"}
+RECIPE |= {"iterations": "300", "lr": "8e-3", "warmup": "10", "schedule": "cosine", "ema": "0.95"}
 RECIPE |= {"clip": "1", "epochs": "0"}
 EDSR = {"n_resblocks": "1", "n_feats": "16"}
 WIDTHS = {
@@ -63,6 +63,8 @@ def test_one_image_is_learned_by_heart(
     values = {**RECIPE, **WIDTHS[base.spec.decoder.name]}
     values |= EDSR if name.startswith("edsr") else {"channels": "12"}
     values |= {"hidden": "64"} if "shallow" in name else {}
+    # without the blend, four pixels a code are told apart by their coordinates alone
+    values |= {"n_resblocks": "2", "iterations": "400"} if "no-ensemble" in name else {}
     photo = drawing()
     trainer = Trainer(
         override(base, values),
@@ -75,9 +77,8 @@ def test_one_image_is_learned_by_heart(
     before = psnr(trainer.averaged_model(), photo)
     trainer.run(lambda report: None)
     after = psnr(trainer.averaged_model(), photo)
-    # the skip alone gives 30.6 dB
-    assert before < 31
-    assert after > 35
+    # the skip alone gives up to 34 dB
+    assert after > max(35, before + 2)
 
 
 @pytest.mark.slow

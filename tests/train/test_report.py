@@ -99,12 +99,14 @@ def test_share_of_the_data() -> None:
 
 
 def test_expected_iterations_leave_the_slow_start_out() -> None:
-    speed, now = Speed(10), 0.0
+    speed, now = Speed(10, 0.0), 0.0
     for iteration in range(11, 41):
         now += 9.0 if iteration <= 15 else 0.5
         speed.step(iteration, now)
     assert speed.expected(40, now, 100.0) == 240
-    assert Speed(0).expected(3, 1.0, 100.0) == 3
+    # before there is anything better
+    assert Speed(0, 1.0).expected(3, 2.5, 100.0) == 203
+    assert Speed(0, 1.0).expected(0, 1.0, 100.0) == 0
 
 
 def timed(**values: float) -> Schedule:
