@@ -45,7 +45,7 @@ def pillow_bicubic(image: Image8, shape: tuple[int, int]) -> Image8:
     """Pillow's ``Image.resize`` with ``BICUBIC``: columns first, integer weights, 8 bit after each.
 
     Arguments as ``imresize``. The border is cut off and the weights made to add up to 1. Pillow 13
-    turns the order round for some pairs of axes that shrink by different factors; this never does.
+    turns the order round for tall narrow images; earlier ones, and this, never do.
     """
     for axis in (1, 0):
         n_in, n_out = image.shape[axis], shape[axis]

@@ -60,6 +60,20 @@ def sample_images() -> dict[str, Image]:
     return {name: _shrink(make()) for name, make in makers.items()}
 
 
+def bench_images() -> dict[str, Image]:
+    """Name to image of the built-in test set: 0.94 Mpx, each side 384 pixels or more.
+
+    Twelve low-resolution pixels are left of the shortest side at x30.
+    """
+    makers: dict[str, Callable[[], Floats]] = {
+        "charts": _charts,
+        "text": _page,
+        "dead_leaves": lambda: _dead_leaves(384, 600, seed=1711),
+        "fractal": lambda: _fractal(384, 600, seed=23),
+    }
+    return {name: _shrink(make()) for name, make in makers.items()}
+
+
 def write_samples(folder: Path) -> list[Path]:
     """Write the sample images as PNG into ``folder``, which is made where it is missing.
 
@@ -163,6 +177,32 @@ def _chart() -> Floats:
     return drawn
 
 
+def _charts() -> Floats:
+    """The chart and the zone plate side by side over lines of text, 384 x 640."""
+    strip: Floats = np.ones((128 * FACTOR, 640 * FACTOR, 3)) * np.array([0.13, 0.20, 0.31])
+    ink = np.array([0.95, 0.93, 0.86])
+    for line, size in enumerate((16, 12, 9, 7, 5)):
+        text = f"{size} px: every size from one network, 0123456789"
+        _text(strip, text, 26 + 22 * line, 14, size, ink, size / 10)
+    return np.concatenate([np.concatenate([_chart(), _zone_plate()], axis=1), strip])
+
+
+def _page() -> Floats:
+    """A page of text in two columns, capitals of 4 to 14 pixels, 400 x 600."""
+    page: Floats = np.ones((400 * FACTOR, 600 * FACTOR, 3)) * np.array([0.98, 0.97, 0.93])
+    words = "the image is a function of coordinates and a cell tells how large a pixel is".split()
+    rng = np.random.default_rng(2012)
+    inks = np.array([(0.10, 0.10, 0.12), (0.55, 0.12, 0.10), (0.10, 0.25, 0.50)])
+    for left in (16, 310):
+        baseline, size = 24.0, 14.0
+        while baseline < 392:
+            text = " ".join(rng.permutation(words))[: int(270 / (0.95 * size))]
+            _text(page, text, baseline, left, size, inks[rng.integers(3)], size / 9)
+            baseline += 2 * size
+            size = max(4.0, size * 0.94)
+    return page
+
+
 def _zone_plate() -> Floats:
     """A zone plate, 256 x 256: local frequency grows with the radius up to 0.5 cycles a pixel."""
     y, x = _centres(256, 256)
@@ -176,13 +216,13 @@ def _zone_plate() -> Floats:
     return plate
 
 
-def _dead_leaves() -> Floats:
-    """Dead leaves, 240 x 320: shaded discs of radius r as often as r ** -3, each hiding the next.
+def _dead_leaves(height: int = 240, width: int = 320, seed: int = 2021) -> Floats:
+    """Dead leaves, height x width: shaded discs of radius r as often as r ** -3, each hiding the next.
 
     The statistics of occlusion in natural images (Lee, Mumford, Huang, IJCV 2001).
     """
-    height, width, low, high = 240, 320, 2.0, 60.0
-    rng = np.random.default_rng(2021)
+    low, high = 2.0, 60.0
+    rng = np.random.default_rng(seed)
     palette = np.array(LEAVES)
     y, x = _centres(height, width)
     drawn = np.zeros((*y.shape, 3))
@@ -219,10 +259,10 @@ def _noise(shape: tuple[int, int], slope: float, seed: int) -> Floats:
     return noise
 
 
-def _fractal() -> Floats:
-    """A fractal land from above, 240 x 320: heights of amplitude 1 / f ** 2.1, coloured and lit."""
-    shape = 240 * FACTOR, 320 * FACTOR
-    height = _noise(shape, 2.1, 7)
+def _fractal(rows: int = 240, cols: int = 320, seed: int = 7) -> Floats:
+    """A fractal land from above, rows x cols: heights of amplitude 1 / f ** 2.1, coloured, lit."""
+    shape = rows * FACTOR, cols * FACTOR
+    height = _noise(shape, 2.1, seed)
     slope_y, slope_x = (g * FACTOR * 12 for g in np.gradient(height))
     # Lambert's law, light from the upper left
     light = (1 - 0.6 * slope_y - 0.6 * slope_x) / np.sqrt(1 + slope_y**2 + slope_x**2)

@@ -1,0 +1,172 @@
+"""The sets of images that a bench runs on: folders, benchmark trees, and a built-in set."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from liif_cli.bench.protocol import BENCHMARK, DIV2K
+from liif_cli.errors import InputError, UsageError
+from liif_cli.geometry.window import Window
+from liif_cli.io import is_image, open_source
+from liif_cli.io.refusals import alpha, reading
+
+Image8 = npt.NDArray[np.uint8]
+
+BUILT_IN = "built-in"
+LUMA_SETS = ("set5", "set14", "b100", "urban100")
+"""Sets that papers measure over luma, in lower case."""
+
+
+@dataclass(frozen=True)
+class BenchImage:
+    """One HR image: a file, or an array of the built-in set."""
+
+    name: str
+    path: Path | None = None
+    array: Image8 | None = field(default=None, repr=False)
+
+    def read(self) -> Image8:
+        """Pixels (h, w, 3).
+
+        Raises:
+            InputError: the file cannot be read, or has an alpha channel.
+        """
+        if self.array is not None:
+            return self.array
+        assert self.path is not None
+        return read_rgb(self.path)
+
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the file's bytes.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        if self.array is not None:
+            return hashlib.sha256(self.array.tobytes()).hexdigest()
+        assert self.path is not None
+        return file_digest(self.path)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images under one name and one protocol; ``lr_root`` holds LR files, if any."""
+
+    name: str
+    protocol: str
+    images: tuple[BenchImage, ...]
+    path: Path | None = None
+    lr_root: Path | None = None
+
+    def lr_file(self, image: BenchImage, scale: float) -> Path | None:
+        """The LR file of an image, X2/NAMEx2.png; None where it has to be made."""
+        if self.lr_root is None:
+            return None
+        path = self.lr_root / f"X{scale:g}" / f"{image.name}x{scale:g}.png"
+        return path if path.is_file() else None
+
+
+def file_digest(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_rgb(path: Path) -> Image8:
+    """An image file as (h, w, 3) uint8; gray is repeated, deeper samples are rounded to 8 bit.
+
+    Raises:
+        InputError: the file cannot be read, or has an alpha channel.
+    """
+    source = open_source(path)
+    try:
+        if source.info.channels not in (1, 3):
+            raise alpha(path)
+        pixels = source.read(Window.whole(source.info.height, source.info.width))
+    finally:
+        source.close()
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257)
+    elif pixels.dtype.kind == "f":
+        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
+    rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    return np.ascontiguousarray(rgb, dtype=np.uint8)
+
+
+def built_in_set(protocol: str = "auto") -> DataSet:
+    """The generated images of ``bench_images``."""
+    from liif_cli.bench.samples import bench_images
+
+    images = tuple(BenchImage(name, array=array) for name, array in bench_images().items())
+    return DataSet(BUILT_IN, DIV2K if protocol == "auto" else protocol, images)
+
+
+def find_sets(
+    folders: Sequence[Path], protocol: str = "auto", limit: int | None = None
+) -> list[DataSet]:
+    """The sets behind ``--data``, each under a name of its own; the built-in one without any.
+
+    A folder is one of HR images, or a tree that has them in HR/ and their LR files in
+    LR_bicubic/X2 and so on. With protocol "auto", luma is measured in such trees and in sets
+    with the names of the benchmarks, RGB elsewhere.
+
+    Args:
+        folders: in the order of the tables.
+        protocol: "auto", "div2k" or "benchmark".
+        limit: images of each set, the first ones by name.
+
+    Raises:
+        UsageError: a folder that is not there.
+    """
+    if not folders:
+        found = [built_in_set(protocol)]
+    else:
+        found = []
+        for folder in folders:
+            entry = _folder_set(folder, protocol)
+            names = [other.name for other in found]
+            number = sum(name.split(" #")[0] == entry.name for name in names)
+            name = f"{entry.name} #{number + 1}" if number else entry.name
+            found.append(dataclasses.replace(entry, name=name))
+    return [dataclasses.replace(entry, images=entry.images[:limit]) for entry in found]
+
+
+def _folder_set(folder: Path, protocol: str) -> DataSet:
+    if not folder.is_dir():
+        raise UsageError(
+            "--data", got=f"no such folder: {folder}", expected="a folder of HR images"
+        )
+    hr = folder / "HR" if (folder / "HR").is_dir() else folder
+    # EDSR's layouts: HR beside LR_bicubic, DIV2K_valid_HR beside DIV2K_valid_LR_bicubic
+    lr_root = hr.with_name(hr.name.replace("HR", "LR_bicubic"))
+    has_lr = lr_root != hr and lr_root.is_dir()
+    resolved = hr.resolve()
+    name = resolved.parent.name if hr.name == "HR" else resolved.name
+    if protocol == "auto":
+        luma = (has_lr and hr.name == "HR") or name.lower() in LUMA_SETS
+        protocol = BENCHMARK if luma else DIV2K
+    try:
+        files = sorted(
+            path
+            for path in hr.iterdir()
+            if path.is_file() and is_image(path) and not path.name.startswith(".")
+        )
+    except OSError as error:
+        raise InputError(str(hr), got=error.strerror or str(error), expected="a folder") from error
+    stems = Counter(path.stem for path in files)
+    images = tuple(
+        BenchImage(path.stem if stems[path.stem] == 1 else path.name, path) for path in files
+    )
+    return DataSet(name, protocol, images, folder, lr_root if has_lr else None)
