@@ -66,7 +66,8 @@ def ssim_luma(prediction: FloatImage, truth: FloatImage, scale: float) -> float 
     The luma is not rounded.
     """
     border = math.ceil(scale)
-    a, b = _inside(np.clip(prediction, 0, 1), border), _inside(truth, border)
+    clamped = np.clip(prediction, 0, 1).astype(np.float64)
+    a, b = _inside(clamped, border), _inside(truth, border)
     return ssim(a @ LUMA + LUMA_OFFSET, b @ LUMA + LUMA_OFFSET)
 
 
@@ -96,14 +97,16 @@ def _blur(plane: Floats) -> Floats:
     """Gaussian means of every whole window, (h - 10, w - 10)."""
     window = cv2.getGaussianKernel(SSIM_WINDOW, SSIM_SIGMA, cv2.CV_64F)
     half = SSIM_WINDOW // 2
-    blurred: Floats = cv2.sepFilter2D(plane, cv2.CV_64F, window, window)[half:-half, half:-half]
-    return blurred
+    blurred = np.asarray(cv2.sepFilter2D(plane, cv2.CV_64F, window, window), np.float64)
+    return blurred[half:-half, half:-half]
 
 
 def _difference(prediction: FloatImage, truth: FloatImage) -> Floats:
     if prediction.shape != truth.shape:
         raise ValueError(f"shapes differ: {prediction.shape} and {truth.shape}")
-    return np.clip(np.asarray(prediction, np.float64), 0, 1) - np.asarray(truth, np.float64)
+    clamped: Floats = np.clip(prediction, 0, 1).astype(np.float64)
+    difference: Floats = clamped - np.asarray(truth, np.float64)
+    return difference
 
 
 def _inside(image: FloatImage, border: int) -> FloatImage:

@@ -114,13 +114,16 @@ def _centres(height: int, width: int) -> tuple[Floats, Floats]:
 
 def _text(drawn: Floats, text: str, y: float, x: float, size: float, ink: Any, bold: float) -> None:
     """Write ``text`` from (y, x), its baseline's left end; capitals are ``size`` pixels high."""
-    mask = np.zeros(drawn.shape[:2], dtype=np.uint8)
+    # capitals and their descenders lie within this band of rows
+    top, bottom = max(0, round((y - 2 * size) * FACTOR)), round((y + size) * FACTOR)
+    band = drawn[top:bottom]
+    mask = np.zeros(band.shape[:2], dtype=np.uint8)
     # OpenCV's simplex capitals are 21 units high at scale 1
-    origin, scale = (round(x * FACTOR), round(y * FACTOR)), size * FACTOR / 21
+    origin, scale = (round(x * FACTOR), round(y * FACTOR) - top), size * FACTOR / 21
     width = max(1, round(bold * FACTOR))
     cv2.putText(mask, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), width, cv2.LINE_AA)
     cover = mask[:, :, None] / 255
-    drawn += cover * (ink - drawn)
+    band += cover * (ink - band)
 
 
 def _chart() -> Floats:
@@ -190,7 +193,19 @@ def _charts() -> Floats:
 def _page() -> Floats:
     """A page of text in two columns, capitals of 4 to 14 pixels, 400 x 600."""
     page: Floats = np.ones((400 * FACTOR, 600 * FACTOR, 3)) * np.array([0.98, 0.97, 0.93])
-    words = "the image is a function of coordinates and a cell tells how large a pixel is".split()
+    words = [
+        "the",
+        "image",
+        "is",
+        "a",
+        "function",
+        "of",
+        "coordinates",
+        "and",
+        "cell",
+        "tells",
+        "it",
+    ]
     rng = np.random.default_rng(2012)
     inks = np.array([(0.10, 0.10, 0.12), (0.55, 0.12, 0.10), (0.10, 0.25, 0.50)])
     for left in (16, 310):
@@ -217,7 +232,7 @@ def _zone_plate() -> Floats:
 
 
 def _dead_leaves(height: int = 240, width: int = 320, seed: int = 2021) -> Floats:
-    """Dead leaves, height x width: shaded discs of radius r as often as r ** -3, each hiding the next.
+    """Dead leaves, height x width: discs of radius r as often as r ** -3, each hiding the next.
 
     The statistics of occlusion in natural images (Lee, Mumford, Huang, IJCV 2001).
     """
