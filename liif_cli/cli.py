@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("liif_cli.commands.info:info", "Say what images, tile stores and weights files hold."),
     "models": ("liif_cli.commands.models:models", "List the models that come with liif."),
     "sample": ("liif_cli.commands.sample:sample", "Write a few generated images to try liif with."),
+    "bench": ("liif_cli.commands.bench:bench", "Measure PSNR and speed of models at any scales."),
     "train": ("liif_cli.commands.train:train", "Train a network on a folder of photos."),
     "convert": ("liif_cli.commands.convert:convert", "Convert a published checkpoint."),
 }

@@ -1,4 +1,4 @@
-"""Scores as they are measured, a JSON line each, so that a killed bench goes on where it stopped."""
+"""Scores as they are measured, a JSON line each, so that a killed bench can go on."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Network:
         between = lr.shape[0] * VIA_SCALE, lr.shape[1] * VIA_SCALE
         first = render_timed(self.model, lr, between, self.place, cell=cell)
         start = time.perf_counter()
-        colours = interpolate(first.colours, out_shape, "lanczos")
+        colours = interpolate(np.clip(first.colours, 0, 1), out_shape, "lanczos")
         spent = time.perf_counter() - start
         return replace(first, colours=colours, decode_seconds=first.decode_seconds + spent)
 

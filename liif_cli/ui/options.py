@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,40 @@ class AssignmentType(_TextType):
                 "--set", got=repr(value), expected="name=value", cure="for instance --set lr=1e-3"
             )
         return name.strip(), text.strip()
+
+
+class NumbersType(_TextType):
+    """2,3,3.7 as a tuple of numbers above 0, each once."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        texts = [text.strip().lower().removeprefix("x") for text in str(value).split(",")]
+        try:
+            numbers = tuple(dict.fromkeys(float(text) for text in texts))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(0 < number < math.inf for number in numbers):
+            name = param.opts[0] if param is not None else "numbers"
+            raise UsageError(name, got=repr(value), expected="numbers above 0, as 2,3,4")
+        return numbers
+
+
+class NamesType(_TextType):
+    """a,b,c as a tuple of texts, each once."""
+
+    name = "NAME,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(text.strip() for text in str(value).split(",")))
+        if not all(names):
+            name = param.opts[0] if param is not None else "names"
+            raise UsageError(name, got=repr(value), expected="names, as liif,bicubic")
+        return names
 
 
 def size_request(

@@ -1,0 +1,114 @@
+"""``liif bench``: quality and speed of methods, by the papers' protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from liif_cli.ui import options
+
+SCALES = "2,3,4,6,12,18,24,30"
+
+
+@click.command()
+@click.option(
+    "--scales",
+    type=options.NumbersType(),
+    default=SCALES,
+    show_default=True,
+    help="Magnifications above 1, fractions allowed.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of HR images, or a tree with HR/ and LR_bicubic/X2, X3, ... May be repeated; "
+    "a table each. [default: four generated images]",
+)
+@click.option(
+    "--methods",
+    type=options.NamesType(),
+    help="Decoders (every model that comes with liif and has it), models, bicubic, nearest, "
+    "bilinear, lanczos, siren. NAME@ensemble averages 8 flips and turns, NAME@via4 renders at x4 "
+    "and goes on by Lanczos. [default: every model that comes with liif, and bicubic]",
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME|PATH", help="One more model; may be repeated."
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["auto", "div2k", "benchmark"]),
+    default="auto",
+    show_default=True,
+    help="div2k: PSNR over RGB. benchmark: over luma. auto: luma for trees with LR files and for "
+    "Set5, Set14, B100 and Urban100.",
+)
+@click.option(
+    "--cells",
+    type=options.NumbersType(),
+    help="Also tell networks a pixel of 1/K of an input pixel, for each K.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Images of each set.")
+@click.option("--paper", is_flag=True, help="Show the papers' figures too, marked as cited.")
+@click.option("--ssim", is_flag=True, help="Print tables of SSIM too.")
+@click.option("--time", is_flag=True, help="Print tables of speed too.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of results, report.html, plots and crops. A later run goes on with it.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
+@options.device_option
+@click.option(
+    "--threads", metavar="N", type=click.IntRange(min=1), help="CPU threads. [default: all cores]"
+)
+@options.quiet_option
+@options.verbose_option
+@click.pass_context
+def bench(
+    ctx: click.Context,
+    /,
+    ssim: bool,
+    time: bool,
+    json_file: str | None,
+    quiet: bool,
+    verbose: bool,
+    **chosen: Any,
+) -> None:
+    """Measure PSNR, SSIM and speed of methods at any scales, by the papers' protocol.
+
+    docs/bench.md says what is measured and how. Scores go to OUT/results.jsonl one by one: after
+    an interruption the same command goes on where it stopped.
+
+    \b
+    Examples:
+      liif bench
+      liif bench --data Set5 --data Set14 --scales 2,3,4 --methods liif,lmliif,bicubic --paper
+      liif bench --data photos/ --model mine.safetensors --out results/ --ssim --time
+      liif bench --data photos/ --methods edsr-small-liif,edsr-small-liif@via4 --scales 12,30
+      liif bench --methods liif --scales 8 --cells 1,2,4,8
+
+    Exit codes: 0 all measured, 1 something left out, 2 wrong usage, 3 interrupted.
+    """
+    from rich.console import Console
+
+    from liif_cli.bench.job import Bench, BenchSpec
+    from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+    from liif_cli.ui.bench import bench_progress, print_report, write_folder, write_json
+
+    spec = BenchSpec(**{**chosen, "cells": tuple(1 / k for k in chosen["cells"] or ())})
+    with bench_progress(quiet=quiet) as (say, listen):
+        result = Bench(spec, say).run(listen)
+    print_report(result.report, Console(stderr=json_file == "-"), ssim=ssim, time=time)
+    if json_file:
+        write_json(result.report, json_file)
+    if spec.out:
+        write_folder(result.report, spec.out)
+    if result.interrupted:
+        click.echo("interrupted; with --out the same command goes on where it stopped", err=True)
+        ctx.exit(EXIT_INTERRUPTED)
+    ctx.exit(EXIT_FAILED if result.problems else EXIT_OK)

@@ -1,0 +1,185 @@
+"""What a user sees of a bench: progress while it runs, then a table a set."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from liif_cli.bench.job import Listen, Say
+from liif_cli.bench.job import Progress as BenchProgress
+from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
+from liif_cli.io.atomic import write_atomically
+
+PROTOCOLS = {"div2k": "RGB", "benchmark": "luma"}
+
+
+@contextmanager
+def bench_progress(*, quiet: bool) -> Iterator[tuple[Say, Listen]]:
+    """(say, listen): a bar on a terminal, a line a set and scale elsewhere; all on stderr."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield from _lines(quiet)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def listen(progress: BenchProgress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.total,
+                description=escape(progress.what),
+            )
+
+        yield lambda line: console.print(escape(line), highlight=False, soft_wrap=True), listen
+
+
+def _lines(quiet: bool) -> Iterator[tuple[Say, Listen]]:
+    last = ""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def listen(progress: BenchProgress) -> None:
+        nonlocal last
+        column = ", ".join(progress.what.split(", ")[:2])
+        if column != last and not quiet:
+            last = column
+            say(f"{column}: {progress.done} of {progress.total} measured before")
+
+    yield say, listen
+
+
+def print_report(
+    report: BenchReport, console: Console, *, ssim: bool = False, time: bool = False
+) -> None:
+    """The header, and for each set a table of PSNR; tables of SSIM and of speed when asked."""
+    _line(console, header_line(report))
+    for entry in report.sets:
+        console.print(_table(report, entry, "psnr"))
+        if ssim:
+            console.print(_table(report, entry, "ssim"))
+        if time:
+            console.print(_table(report, entry, "time"))
+        for line in left_out_lines(report, entry):
+            _line(console, line)
+
+
+def header_line(report: BenchReport) -> str:
+    """The machine, the threads, the versions, the commit and the weights, on one line."""
+    header = report.header
+    parts = [f"{header.cpu}, {header.threads} of {header.cores} cores", header.device]
+    parts += [f"{name} {version}" for name, version in header.versions.items()]
+    if header.commit:
+        parts.append(f"commit {header.commit}")
+    parts += [
+        f"{method.name} {method.digest[:8]}" for method in report.methods if method.parameters
+    ]
+    return ", ".join(parts)
+
+
+def left_out_lines(report: BenchReport, entry: SetInfo) -> list[str]:
+    """A line a scale at which images of a set could not be measured, with their count."""
+    lines = []
+    for scale in report.scales:
+        missing = {
+            score.image: score.note.partition(":")[0]
+            for score in report.scores
+            if score.set == entry.name and score.scale == scale and score.psnr is None
+        }
+        if missing:
+            names = ", ".join(f"{image} ({why})" for image, why in missing.items())
+            lines.append(
+                f"{entry.name} x{scale:g}: mean over {len(entry.images) - len(missing)} of "
+                f"{len(entry.images)} images, without {names}"
+            )
+    return lines
+
+
+def _table(report: BenchReport, entry: SetInfo, what: str) -> Table:
+    count = f"{len(entry.images)} image{'s' if len(entry.images) != 1 else ''}"
+    titles = {
+        "psnr": f"PSNR in dB over {PROTOCOLS[entry.protocol]}",
+        "ssim": f"SSIM over {PROTOCOLS[entry.protocol]}",
+        "time": "Mpx/s of output, encoder included",
+    }
+    table = Table(title=escape(f"{entry.name}, {titles[what]}, {count}"), title_justify="left")
+    table.add_column("method", no_wrap=True)
+    for scale in report.scales:
+        table.add_column(f"x{scale:g}", justify="right")
+    for method in report.methods:
+        for cell in report.cells:
+            row = _row(report, entry.name, method, cell, what)
+            if row is not None:
+                table.add_row(*row)
+    return table
+
+
+def _row(
+    report: BenchReport, name: str, method: MethodInfo, cell: Cell, what: str
+) -> list[str] | None:
+    """One method with one cell; None where it was not measured in this set."""
+    means = [report.mean(name, method.name, scale, cell) for scale in report.scales]
+    if not any(mean.count or mean.left_out for mean in means) or (method.cited and what != "psnr"):
+        return None
+    label = method.label if method.cited else method.name
+    if cell != SCALED:
+        label += f", cell 1/{1 / float(cell):g}"
+    cells = []
+    for scale, mean in zip(report.scales, means, strict=True):
+        text = _figure(mean, what)
+        if mean.left_out and mean.count:
+            text += f" ({mean.count})"
+        best = {"psnr": report.best, "ssim": report.best_ssim}.get(what)
+        if best is not None and cell == SCALED and best(name, scale) == method.name:
+            text = f"[bold green]{text}*[/]"
+        cells.append(text)
+    shown = f"[dim]{escape(label)}, cited[/]" if method.cited else escape(label)
+    return [shown, *cells]
+
+
+def _figure(mean: Mean, what: str) -> str:
+    value = {"psnr": mean.psnr, "ssim": mean.ssim, "time": mean.mpx_per_s}[what]
+    digits = {"psnr": ".2f", "ssim": ".4f", "time": ".3g"}[what]
+    return "-" if value is None else format(value, digits)
+
+
+def write_json(report: BenchReport, target: str) -> None:
+    """The report as JSON to a file, or to stdout for "-".
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = json.dumps(report.to_json(), indent=1) + "\n"
+    if target == "-":
+        click.echo(text, nl=False)
+    else:
+        write_atomically(Path(target), text.encode())
+
+
+def write_folder(report: BenchReport, folder: Path) -> None:
+    """report.json, report.html and the plots in the folder of results.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    from liif_cli.bench.html import write_html
+    from liif_cli.bench.plots import write_plots
+
+    write_json(report, str(folder / "report.json"))
+    write_plots(report, folder)
+    write_html(report, folder)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(escape(text), highlight=False, soft_wrap=True)
