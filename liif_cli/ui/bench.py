@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,6 +20,8 @@ from liif_cli.bench.job import Progress as BenchProgress
 from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
 from liif_cli.io.atomic import write_atomically
 
+FILE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
 PROTOCOLS = {"div2k": "RGB", "benchmark": "luma"}
 
 
@@ -55,7 +58,7 @@ def _lines(quiet: bool) -> Iterator[tuple[Say, Listen]]:
         column = ", ".join(progress.what.split(", ")[:2])
         if column != last and not quiet:
             last = column
-            say(f"{column}: {progress.done} of {progress.total} measured before")
+            say(f"{column} ({progress.done} of {progress.total} done)")
 
     yield say, listen
 
@@ -64,13 +67,15 @@ def print_report(
     report: BenchReport, console: Console, *, ssim: bool = False, time: bool = False
 ) -> None:
     """The header, and for each set a table of PSNR; tables of SSIM and of speed when asked."""
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_WIDTH)
     _line(console, header_line(report))
     for entry in report.sets:
-        console.print(_table(report, entry, "psnr"))
+        _print_table(report, entry, "psnr", console)
         if ssim:
-            console.print(_table(report, entry, "ssim"))
+            _print_table(report, entry, "ssim", console)
         if time:
-            console.print(_table(report, entry, "time"))
+            _print_table(report, entry, "time", console)
         for line in left_out_lines(report, entry):
             _line(console, line)
 
@@ -106,29 +111,34 @@ def left_out_lines(report: BenchReport, entry: SetInfo) -> list[str]:
     return lines
 
 
-def _table(report: BenchReport, entry: SetInfo, what: str) -> Table:
+def _print_table(report: BenchReport, entry: SetInfo, what: str, console: Console) -> None:
     count = f"{len(entry.images)} image{'s' if len(entry.images) != 1 else ''}"
     titles = {
         "psnr": f"PSNR in dB over {PROTOCOLS[entry.protocol]}",
         "ssim": f"SSIM over {PROTOCOLS[entry.protocol]}",
         "time": "Mpx/s of output, encoder included",
     }
-    table = Table(title=escape(f"{entry.name}, {titles[what]}, {count}"), title_justify="left")
-    table.add_column("method", no_wrap=True)
+    _line(console, f"\n{entry.name}, {titles[what]}, {count}", style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    # in a narrow terminal names fold, figures never do
+    table.add_column("method", overflow="fold")
     for scale in report.scales:
-        table.add_column(f"x{scale:g}", justify="right")
+        table.add_column(f"x{scale:g}", justify="right", no_wrap=True)
     for method in report.methods:
         for cell in report.cells:
-            row = _row(report, entry.name, method, cell, what)
+            row = _row(report, entry.name, method, cell, what, marked=not console.is_terminal)
             if row is not None:
                 table.add_row(*row)
-    return table
+    console.print(table)
 
 
 def _row(
-    report: BenchReport, name: str, method: MethodInfo, cell: Cell, what: str
+    report: BenchReport, name: str, method: MethodInfo, cell: Cell, what: str, *, marked: bool
 ) -> list[str] | None:
-    """One method with one cell; None where it was not measured in this set."""
+    """One method with one cell; None where it was not measured in this set.
+
+    The best value of a column is bold, and has a star where there is no bold type (``marked``).
+    """
     means = [report.mean(name, method.name, scale, cell) for scale in report.scales]
     if not any(mean.count or mean.left_out for mean in means) or (method.cited and what != "psnr"):
         return None
@@ -142,7 +152,7 @@ def _row(
             text += f" ({mean.count})"
         best = {"psnr": report.best, "ssim": report.best_ssim}.get(what)
         if best is not None and cell == SCALED and best(name, scale) == method.name:
-            text = f"[bold green]{text}*[/]"
+            text = f"{text}*" if marked else f"[bold green]{text}[/]"
         cells.append(text)
     shown = f"[dim]{escape(label)}, cited[/]" if method.cited else escape(label)
     return [shown, *cells]
@@ -181,5 +191,5 @@ def write_folder(report: BenchReport, folder: Path) -> None:
     write_html(report, folder)
 
 
-def _line(console: Console, text: str) -> None:
-    console.print(escape(text), highlight=False, soft_wrap=True)
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(escape(text), highlight=False, soft_wrap=True, style=style)
