@@ -1,0 +1,132 @@
+"""``liif bench`` on the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from liif_cli.bench.results import BenchReport
+from liif_cli.bench.samples import bench_images
+from liif_cli.cli import liif
+
+ROOT = Path(__file__).resolve().parents[2]
+HAS_PAGE = all(importlib.util.find_spec(f"liif_cli.bench.{name}") for name in ("html", "plots"))
+
+
+@pytest.fixture
+def set5(tmp_path: Path) -> Path:
+    folder = tmp_path / "Set5"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (70, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "a.png")
+    Image.fromarray(noise[:12, :12]).save(folder / "tiny.png")
+    return folder
+
+
+def run(*args: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(liif, ["bench", *args])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_table_with_cited_rows_and_counts(set5: Path) -> None:
+    code, out, _ = run(
+        *("--data", str(set5), "--scales", "2,8", "--methods", "bicubic,nearest", "--threads", "1"),
+        *("--paper", "--ssim", "--time"),
+    )
+    assert code == 0
+    assert "Set5, PSNR in dB over luma, 2 images" in out
+    assert "SSIM over luma" in out
+    assert "Mpx/s" in out
+    cited = next(line for line in out.splitlines() if line.strip().startswith("RDN-LIIF"))
+    assert "cited" in cited
+    assert cited.split()[-2:] == ["38.17", "27.14"]
+    assert "Set5 x8: mean over 1 of 2 images, without tiny (too small for x8)" in out
+    assert "torch" in out.splitlines()[0]
+    assert out.count("*") == 4  # best PSNR and SSIM of two columns
+
+
+def test_json_on_stdout_is_nothing_but_json(set5: Path) -> None:
+    code, out, err = run(
+        *("--data", str(set5), "--scales", "2", "--methods", "nearest", "--json", "-", "-q")
+    )
+    assert code == 0
+    report = BenchReport.from_json(json.loads(out))
+    assert report.scales == [2.0]
+    assert len(report.scores) == 2
+    assert report.header.options["scales"] == [2.0]
+    assert "PSNR" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--scales", "2,1"], "above 1"),
+        (["--scales", "two"], "--scales"),
+        (["--methods", "liif,,"], "--methods"),
+        (["--data", "no/such"], "no such folder"),
+    ],
+)
+def test_wrong_usage(args: list[str], message: str) -> None:
+    code, _, err = run(*args)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_something_left_out_is_exit_code_1(set5: Path) -> None:
+    (set5 / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    code, out, err = run("--data", str(set5), "--scales", "2", "--methods", "nearest")
+    assert code == 1
+    assert "torn" in err
+    assert "nearest" in out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from liif_cli.cli import liif\n"
+        "try: liif(['bench', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'cv2', 'numpy', 'rich'} & set(sys.modules)))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "--protocol" in done.stdout
+
+
+@pytest.mark.skipif(not HAS_PAGE, reason="no module that writes the page")
+def test_a_folder_of_results(set5: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    args = ("--data", str(set5), "--scales", "2,3", "--methods", "bicubic,nearest", "--out")
+    assert run(*args, str(out))[0] == 0
+    first = BenchReport.from_json(json.loads((out / "report.json").read_text()))
+    assert (out / "report.html").stat().st_size > 1000
+    assert first.crops
+    assert run(*args, str(out))[0] == 0
+    again = BenchReport.from_json(json.loads((out / "report.json").read_text()))
+    assert again.scores == first.scores
+
+
+@pytest.mark.slow
+def test_the_built_in_set() -> None:
+    images = bench_images()
+    assert sum(image.shape[0] * image.shape[1] for image in images.values()) < 1e6
+    assert min(min(image.shape[:2]) for image in images.values()) >= 360
+    for image in images.values():
+        low, high = np.percentile(image, [1, 99])
+        assert low < 70
+        assert high > 180
+    again = bench_images()
+    for name, image in images.items():
+        np.testing.assert_array_equal(again[name], image)
