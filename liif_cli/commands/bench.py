@@ -103,7 +103,8 @@ def bench(
     spec = BenchSpec(**{**chosen, "cells": tuple(1 / k for k in chosen["cells"] or ())})
     with bench_progress(quiet=quiet) as (say, listen):
         result = Bench(spec, say).run(listen)
-    print_report(result.report, Console(stderr=json_file == "-"), ssim=ssim, time=time)
+    if not quiet:
+        print_report(result.report, Console(stderr=json_file == "-"), ssim=ssim, time=time)
     if json_file:
         write_json(result.report, json_file)
     if spec.out:

@@ -56,7 +56,7 @@ def test_a_table_with_cited_rows_and_counts(set5: Path) -> None:
 
 def test_json_on_stdout_is_nothing_but_json(set5: Path) -> None:
     code, out, err = run(
-        *("--data", str(set5), "--scales", "2", "--methods", "nearest", "--json", "-", "-q")
+        *("--data", str(set5), "--scales", "2", "--methods", "nearest", "--json", "-")
     )
     assert code == 0
     report = BenchReport.from_json(json.loads(out))
@@ -64,6 +64,8 @@ def test_json_on_stdout_is_nothing_but_json(set5: Path) -> None:
     assert len(report.scores) == 2
     assert report.header.options["scales"] == [2.0]
     assert "PSNR" in err
+    args = ("--data", str(set5), "--scales", "2", "--methods", "nearest", "-q")
+    assert run(*args) == (0, "", "")
 
 
 @pytest.mark.parametrize(
