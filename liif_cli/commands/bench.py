@@ -9,14 +9,12 @@ import click
 
 from liif_cli.ui import options
 
-SCALES = "2,3,4,6,12,18,24,30"
-
 
 @click.command()
 @click.option(
     "--scales",
     type=options.NumbersType(),
-    default=SCALES,
+    default="2,3,4,6,12,18,24,30",
     show_default=True,
     help="Magnifications above 1, fractions allowed.",
 )
@@ -94,22 +92,10 @@ def bench(
 
     Exit codes: 0 all measured, 1 something left out, 2 wrong usage, 3 interrupted.
     """
-    from rich.console import Console
-
     from liif_cli.bench.job import Bench, BenchSpec
-    from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-    from liif_cli.ui.bench import bench_progress, print_report, write_folder, write_json
+    from liif_cli.ui.bench import bench_progress, show
 
     spec = BenchSpec(**{**chosen, "cells": tuple(1 / k for k in chosen["cells"] or ())})
     with bench_progress(quiet=quiet) as (say, listen):
         result = Bench(spec, say).run(listen)
-    if not quiet:
-        print_report(result.report, Console(stderr=json_file == "-"), ssim=ssim, time=time)
-    if json_file:
-        write_json(result.report, json_file)
-    if spec.out:
-        write_folder(result.report, spec.out)
-    if result.interrupted:
-        click.echo("interrupted; with --out the same command goes on where it stopped", err=True)
-        ctx.exit(EXIT_INTERRUPTED)
-    ctx.exit(EXIT_FAILED if result.problems else EXIT_OK)
+    ctx.exit(show(result, spec.out, json_file, quiet=quiet, ssim=ssim, time=time))

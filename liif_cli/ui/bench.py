@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from liif_cli.bench.job import Listen, Say
+from liif_cli.bench.job import BenchResult, Listen, Say
 from liif_cli.bench.job import Progress as BenchProgress
 from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
+from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from liif_cli.io.atomic import write_atomically
 
 FILE_WIDTH = 160
@@ -61,6 +62,34 @@ def _lines(quiet: bool) -> Iterator[tuple[Say, Listen]]:
             say(f"{column} ({progress.done} of {progress.total} done)")
 
     yield say, listen
+
+
+def show(
+    result: BenchResult,
+    out: Path | None,
+    json_file: str | None,
+    *,
+    quiet: bool,
+    ssim: bool,
+    time: bool,
+) -> int:
+    """Print and write a result; returns the exit code.
+
+    Tables make way to stderr for JSON on stdout.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    if not quiet:
+        print_report(result.report, Console(stderr=json_file == "-"), ssim=ssim, time=time)
+    if json_file:
+        write_json(result.report, json_file)
+    if out:
+        write_folder(result.report, out)
+    if result.interrupted:
+        click.echo("interrupted; with --out the same command goes on where it stopped", err=True)
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if result.problems else EXIT_OK
 
 
 def print_report(
