@@ -16,7 +16,7 @@ from liif_cli.bench.protocol import BENCHMARK, DIV2K
 from liif_cli.errors import InputError, UsageError
 from liif_cli.geometry.window import Window
 from liif_cli.io import is_image, open_source
-from liif_cli.io.refusals import alpha, reading
+from liif_cli.io.refusals import reading
 
 Image8 = npt.NDArray[np.uint8]
 
@@ -91,10 +91,16 @@ def read_rgb(path: Path) -> Image8:
         InputError: the file cannot be read, or has an alpha channel.
     """
     source = open_source(path)
+    info = source.info
     try:
-        if source.info.channels not in (1, 3):
-            raise alpha(path)
-        pixels = source.read(Window.whole(source.info.height, source.info.width))
+        if info.alpha or info.colours not in (1, 3):
+            raise InputError(
+                str(path),
+                got="an alpha channel" if info.alpha else f"{info.colours} bands",
+                expected="gray or RGB: what alpha hides cannot be scored",
+                cure="flatten it first",
+            )
+        pixels = source.read(Window.whole(info.height, info.width))
     finally:
         source.close()
     if pixels.dtype == np.uint16:
