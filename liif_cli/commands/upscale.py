@@ -18,6 +18,7 @@ from liif_cli.ui import options
 @options.size_options
 @options.render_options
 @options.overwrite_option
+@options.verify_option
 @click.option("--suffix", default="", metavar="TEXT", help="Put TEXT behind the output names.")
 @click.option(
     "--dry-run", is_flag=True, help="Print what would happen and what it would cost; write nothing."
@@ -46,7 +47,8 @@ def upscale(
 
     A folder is walked with its subfolders and mirrored under OUTPUT. OUTPUT may be a file when
     INPUT is one. Outputs that the same command finished before are skipped; after an interruption
-    the same command goes on where it stopped.
+    the same command goes on where it stopped. With other options, or another input, a half-rendered
+    output is only started afresh with --overwrite.
 
     \b
     Examples:

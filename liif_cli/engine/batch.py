@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import threading
 import time
@@ -30,14 +31,16 @@ from liif_cli.engine.events import (
 )
 from liif_cli.engine.executors import EXECUTORS, Executor, Job
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
-from liif_cli.engine.record import OutputState, difference, output_state
+from liif_cli.engine.record import OutputState, difference, output_state, repair
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
+from liif_cli.engine.unfinished import Unfinished, store_path
 from liif_cli.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
     InputError,
+    Interrupted,
     LiifError,
     OutputError,
     RenderError,
@@ -50,7 +53,7 @@ from liif_cli.io.discover import Pair, discover
 from liif_cli.io.values import sample_ranges
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
-from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.plan import Cut, RenderPlan
 from liif_cli.plan.planner import TILE, make_plan
 from liif_cli.plan.spec import WHOLE_INPUT_PIXELS, InputFacts, Machine, OutputFacts, RenderSpec
 
@@ -225,18 +228,26 @@ class Batch:
             tile=self.spec.tile or TILE,
             sample_bytes=PRECISION_DTYPES[self.precision].itemsize,
         )
-        plan = make_plan(
-            self.spec,
-            facts,
-            [
-                self._output_facts(pair.output(name), name)
-                for name in self._formats(pair, info.format)
-            ],
-            cost,
-            self.machine,
-            model_digest=self.loaded.digest,
-            precision=self.precision,
-        )
+        outputs = [
+            self._output_facts(pair.output(name), name) for name in self._formats(pair, info.format)
+        ]
+
+        def planned(outputs: list[OutputFacts], resume: Cut | None = None) -> RenderPlan:
+            return make_plan(
+                self.spec,
+                facts,
+                outputs,
+                cost,
+                self.machine,
+                model_digest=self.loaded.digest,
+                precision=self.precision,
+                resume=resume,
+            )
+
+        plan = planned(outputs)
+        found = Unfinished.read(Path(plan.output))
+        if found is not None and not found.difference(plan, self.spec.tile):
+            plan = planned([output for output in outputs if output.path == plan.output], found.cut)
         first = self._taken.setdefault(plan.output, pair.input)
         if first != pair.input:
             raise OutputError(
@@ -274,10 +285,20 @@ class Batch:
         folder = path.parent
         while not folder.exists():
             folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+            raise OutputError(
+                f"cannot write {path}",
+                got="a read-only file system" if read_only else f"no permission to write {folder}",
+                expected="a place to write",
+                cure="choose another folder",
+            )
+        unfinished = Unfinished.read(path)
         return OutputFacts(
             path=str(path),
             format=name,
             disk_free=shutil.disk_usage(folder).free,
+            disk_held=unfinished.held if unfinished else 0,
             max_side=exporter.max_side,
             dtypes=exporter.dtypes,
             streams=exporter.streams,
@@ -288,10 +309,20 @@ class Batch:
         """What lies at the plan's output.
 
         Raises:
-            OutputError: something else, and it may not be overwritten.
+            OutputError: something else, finished or half rendered, that may not be overwritten.
         """
         output = Path(plan.output)
         state = output_state(output, plan)
+        found = Unfinished.read(output)
+        differs = found.difference(plan, self.spec.tile) if found is not None else ""
+        half = found is not None and found.path == store_path(output)
+        if half and differs and not self.spec.overwrite:
+            raise OutputError(
+                f"{output} is half rendered with other options or from another input",
+                got=differs,
+                expected="what it was begun with",
+                cure="run the command that began it, or use --overwrite to start afresh",
+            )
         if state is OutputState.OTHER and not self.spec.overwrite:
             raise OutputError(
                 f"{output} exists",
@@ -299,6 +330,8 @@ class Batch:
                 expected="no file, or the same one finished before",
                 cure="use --overwrite to replace it",
             )
+        if self.spec.verify and state is OutputState.FINISHED and repair(output):
+            return OutputState.DAMAGED
         return state
 
 
@@ -443,6 +476,8 @@ class _Scheduler:
         else:
             try:
                 run.finish()
+            except Interrupted:
+                run.close()
             except Exception as error:
                 run.close()
                 self._fail(run.input, error)

@@ -14,7 +14,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from liif_cli.errors import OutputError
 from liif_cli.io.atomic import write_atomically
+from liif_cli.io.tilestore import TileStore, damaged
 from liif_cli.plan.plan import RenderPlan, fingerprint_of
 
 FOLDER = ".liif"
@@ -22,26 +24,28 @@ VERSION = 1
 
 
 class OutputState(Enum):
-    """What lies at an output's path."""
+    """What lies at an output's path; DAMAGED is a finished store that lacks shards."""
 
     ABSENT = "absent"
     FINISHED = "finished"
+    DAMAGED = "damaged"
     OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Record:
-    """Identity of the plan that made an output, and the file it made."""
+    """Identity of the plan that made an output, the file it made, and the model's name."""
 
     identity: dict[str, Any]
     size: int
     mtime_ns: int
+    model: str = ""
 
     @classmethod
     def of(cls, plan: RenderPlan, written: Path) -> Record:
         """The record of a file that is written but has not its final name yet."""
         size, mtime_ns = _stat(written)
-        return cls(plan.identity(), size, mtime_ns)
+        return cls(plan.identity(), size, mtime_ns, plan.model)
 
     @classmethod
     def read(cls, output: Path) -> Record | None:
@@ -50,7 +54,12 @@ class Record:
             data = json.loads(_path(output).read_text())
             if data.get("version") != VERSION:
                 return None
-            return cls(dict(data["identity"]), int(data["size"]), int(data["mtime_ns"]))
+            return cls(
+                dict(data["identity"]),
+                int(data["size"]),
+                int(data["mtime_ns"]),
+                str(data.get("model", "")),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -65,6 +74,7 @@ class Record:
             "output": output.name,
             "fingerprint": fingerprint_of(self.identity),
             "identity": self.identity,
+            "model": self.model,
             "size": self.size,
             "mtime_ns": self.mtime_ns,
         }
@@ -74,7 +84,9 @@ class Record:
     def state(self, output: Path, plan: RenderPlan) -> OutputState:
         """Whether ``output`` is the finished result of ``plan``."""
         same = (self.size, self.mtime_ns) == _stat(output) and self.identity == plan.identity()
-        return OutputState.FINISHED if same else OutputState.OTHER
+        if not same:
+            return OutputState.OTHER
+        return OutputState.FINISHED if _whole(output, plan) else OutputState.DAMAGED
 
 
 def output_state(output: Path, plan: RenderPlan) -> OutputState:
@@ -85,20 +97,73 @@ def output_state(output: Path, plan: RenderPlan) -> OutputState:
     return record.state(output, plan) if record else OutputState.OTHER
 
 
+def finished_store(path: Path) -> TileStore | None:
+    """The tile store at ``path``; None where there is none that can be read."""
+    if not (path / "zarr.json").is_file():
+        return None
+    try:
+        return TileStore.open(path)
+    except OutputError:
+        return None
+
+
+def repair(output: Path) -> int:
+    """Remove the damaged shards of a finished store, to be rendered again; returns how many."""
+    store = finished_store(output)
+    places = damaged(store) if store is not None else []
+    for row, col in places:
+        assert store is not None
+        store.shard_path(row, col).unlink(missing_ok=True)
+    return len(places)
+
+
 def difference(output: Path, plan: RenderPlan) -> str:
     """What an existing output was made with that ``plan`` does not have, for a message."""
     record = Record.read(output)
     if record is None:
         return "a file that was not made by this command"
-    now = plan.identity()
-    names = sorted(
-        key
-        for key in now.keys() | record.identity.keys()
-        if now.get(key) != record.identity.get(key)
-    )
-    if not names:
+    found = differences(record.identity, plan.identity(), (record.model, plan.model))
+    if not found:
         return "a file that was changed after it was made"
-    return "one made with another " + ", ".join(name.replace("_", " ") for name in names)
+    return "one made with other options or another input (" + "; ".join(found) + ")"
+
+
+def differences(
+    was: dict[str, Any], now: dict[str, Any], models: tuple[str, str] = ("", "")
+) -> list[str]:
+    """What differs between two identities, a phrase each; ``models`` are the two models' names."""
+    return [
+        _difference(key, was.get(key), now.get(key), models)
+        for key in sorted(was.keys() | now.keys())
+        if was.get(key) != now.get(key)
+    ]
+
+
+def _difference(key: str, was: Any, now: Any, models: tuple[str, str]) -> str:
+    if key == "input":
+        return "the input changed"
+    if key == "model":
+        before, after = models
+        if before == after:
+            return f"the weights of model {after} changed"
+        return f"model: was {before or 'another'}, now {after}"
+    if key == "out_shape":
+        key, was, now = "size", *(f"{side[1]}x{side[0]}" if side else "?" for side in (was, now))
+    return f"{key.replace('_', ' ')}: was {_value(was)}, now {_value(now)}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _whole(output: Path, plan: RenderPlan) -> bool:
+    """Whether no shard of a store is missing; a file counts as whole."""
+    if plan.output_format != "zarr":
+        return True
+    store = finished_store(output)
+    return store is not None and store.complete
 
 
 def _path(output: Path) -> Path:

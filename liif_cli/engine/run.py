@@ -14,15 +14,16 @@ import numpy as np
 
 from liif_cli import __version__
 from liif_cli.engine.events import ExportStarted, ImageDone, Listener, TaskDone
-from liif_cli.engine.record import Record
+from liif_cli.engine.record import OutputState, Record, finished_store, output_state
 from liif_cli.engine.render import render_task
-from liif_cli.errors import OutputError, RenderError
+from liif_cli.engine.unfinished import store_attributes, store_path
+from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
-from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale
+from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
-from liif_cli.io.tilestore import TileStore
+from liif_cli.io.tilestore import TileStore, damaged
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
 
@@ -36,14 +37,29 @@ class ArrayPixels:
         self.height, self.width, self.channels = height, width, channels
         self.dtype = np.dtype(dtype)
         self.array: Pixels = np.empty((height, width, channels), self.dtype)
+        self.on_read: Callable[[], None] | None = None
 
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels), a view."""
+        if self.on_read is not None:
+            self.on_read()
         return self.array[window.to_slices()]
 
     def write(self, window: Window, pixels: Pixels) -> None:
         """Put a rendered window in its place."""
         self.array[window.to_slices()] = pixels
+
+
+class WatchedStore(TileStore):
+    """A tile store that calls ``on_read`` before each read, which may raise to end an export."""
+
+    on_read: Callable[[], None] | None = None
+
+    def read(self, window: Window) -> Pixels:
+        """See ``TileStore.read``."""
+        if self.on_read is not None:
+            self.on_read()
+        return super().read(window)
 
 
 class ImageRun:
@@ -70,7 +86,7 @@ class ImageRun:
         self.plan, self.info, self.model = plan, info, model
         self.listen, self.stop, self.exact = listen, stop, exact
         self.input, self.output = Path(plan.input), Path(plan.output)
-        self.store_path = self.output.with_name(f".{self.output.name}.partial.zarr")
+        self.store_path = store_path(self.output)
         self.started = time.monotonic()
         self.error: Exception | None = None
         self._source: Source | None = None
@@ -87,6 +103,7 @@ class ImageRun:
         """
         with output_errors(self.output):
             self.output.parent.mkdir(parents=True, exist_ok=True)
+            self._rescue()
             remove_stale(self.output)
         self._source = open_source(self.input, self.plan.page)
         plan = self.plan
@@ -97,20 +114,36 @@ class ImageRun:
         self._missing = set(self._store.missing())
         return plan.pixels - sum(window.pixels for window in self._missing)
 
+    def _rescue(self) -> None:
+        """Bring the finished pixels back that a killed process was about to give their name.
+
+        The same for a finished store that lacks shards: it becomes an unfinished one.
+        """
+        if self.store_path.exists() or not self.plan.via_store:
+            return
+        places = stale(self.output)
+        if output_state(self.output, self.plan) is OutputState.DAMAGED:
+            places.append(self.output)
+        for place in places:
+            store = finished_store(place)
+            if store is not None and store.fingerprint == self.plan.store_fingerprint:
+                place.rename(self.store_path)
+                return
+
     def _open_store(self) -> TileStore:
         plan = self.plan
         if self.store_path.exists():
             try:
-                store = TileStore.open(self.store_path, plan.store_fingerprint)
+                store = WatchedStore.open(self.store_path, plan.store_fingerprint)
                 for path in filter(is_partial, self.store_path.rglob(".*")):
                     path.unlink()  # a shard that a killed process was writing
                 return store
             except OutputError as error:
-                # it holds other pixels, or its making was cut short before the first of them
+                # the batch has asked before: there is nothing in it, or it may be overwritten
                 log.debug("starting afresh: %s", error)
                 with output_errors(self.store_path):
                     shutil.rmtree(self.store_path)
-        return TileStore.create(
+        return WatchedStore.create(
             self.store_path,
             height=plan.out_shape[0],
             width=plan.out_shape[1],
@@ -119,7 +152,7 @@ class ImageRun:
             chunk=plan.chunk,
             shard=plan.shard,
             fingerprint=plan.store_fingerprint,
-            attributes={"liif": plan.identity(), "software": f"liif {__version__}"},
+            attributes=store_attributes(plan, f"liif {__version__}"),
         )
 
     def tasks(self) -> Iterator[RenderTask]:
@@ -172,24 +205,61 @@ class ImageRun:
     def finish(self) -> None:
         """Write the output under its final name, and its record just before.
 
+        Shards that turn out to be damaged are rendered again.
+
         Raises:
             OutputError: permission, a full disk, or a limit of the format.
+            Interrupted: the work should end early; the store stays.
         """
-        plan = self.plan
-        info = output_info(plan, self.info)
-        exporter = exporter_for(plan.output_format)
         pixels = self._store or self._array
         if pixels is None:
             raise OutputError(f"{self.output} was finished before it was opened")
+        if isinstance(pixels, WatchedStore | ArrayPixels):
+            pixels.on_read = self._check_stop
         self.listen(ExportStarted(self.input))
-        with atomic_path(self.output) as partial:
-            exporter.export(pixels, partial, info)
-            Record.of(plan, partial).write(self.output)
+        try:
+            self._export(pixels)
+        except OutputError:
+            if not self._mend():
+                raise
+            self._export(pixels)
         self.close()
         if self.store_path.exists():
             shutil.rmtree(self.store_path)
         seconds = time.monotonic() - self.started
-        self.listen(ImageDone(self.input, self.output, plan.pixels, seconds))
+        self.listen(ImageDone(self.input, self.output, self.plan.pixels, seconds))
+
+    def _export(self, pixels: TileStore | ArrayPixels) -> None:
+        plan = self.plan
+        info = output_info(plan, self.info)
+        exporter = exporter_for(plan.output_format)
+        with atomic_path(self.output) as partial:
+            try:
+                exporter.export(pixels, partial, info)
+                self._check_stop()
+                Record.of(plan, partial).write(self.output)
+            except BaseException:
+                # an exporter may have moved the store to where it would be removed now
+                if isinstance(pixels, TileStore) and pixels.path != self.store_path:
+                    pixels.move(self.store_path)
+                raise
+
+    def _check_stop(self) -> None:
+        """Raises Interrupted when the work should end early."""
+        if self.stop.is_set():
+            raise Interrupted(f"{self.input} was interrupted", cure="run the same command again")
+
+    def _mend(self) -> bool:
+        """Render the damaged shards of the store again; False where there are none."""
+        if self._store is None or not (places := damaged(self._store)):
+            return False
+        for row, col in places:
+            self._store.shard_path(row, col).unlink(missing_ok=True)
+        log.warning("%s: %d damaged shards are rendered again", self.input, len(places))
+        self._missing = set(self._store.missing())
+        for task in self.tasks():
+            self.render(task)
+        return True
 
     def close(self) -> None:
         """Let go of the input and of pixels in memory; a store on disk stays."""

@@ -102,14 +102,19 @@ def remove_stale(final: Path) -> list[Path]:
     Returns:
         what was removed.
     """
-    found = [
+    found = stale(final)
+    for path in found:
+        _remove(path)
+    return found
+
+
+def stale(final: Path) -> list[Path]:
+    """What processes that were killed left of ``final`` while they wrote it."""
+    return [
         path
         for path in sorted(final.parent.glob(".*.partial"))
         if is_partial(path) and final_name(path) == final
     ]
-    for path in found:
-        _remove(path)
-    return found
 
 
 def sync_tree(path: Path) -> None:

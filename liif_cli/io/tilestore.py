@@ -259,3 +259,15 @@ class TileStore:
         self.path.rename(path)
         moved = TileStore.open(path)
         self.path, self._array = moved.path, moved._array
+
+
+def damaged(store: TileStore) -> list[tuple[int, int]]:
+    """Shards (row, col) of the grid that are missing or cannot be read; reads all of them."""
+    grid, bad = store.grid, []
+    for row in range(grid.rows):
+        for col in range(grid.cols):
+            try:
+                store.read(grid.tile(row, col))
+            except OutputError:
+                bad.append((row, col))
+    return bad

@@ -31,6 +31,34 @@ class RenderTask:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How an output is cut, in output pixels; a render that goes on keeps the cut it began with.
+
+    ``task`` is (height, width) of a task's output; see ``RenderPlan`` for the others.
+    """
+
+    task: tuple[int, int]
+    shard: int
+    chunk: int
+    tile: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Any) -> Cut | None:
+        """The inverse of ``to_dict``; None for anything else."""
+        try:
+            height, width = found["task"]
+            sides = [int(found[name]) for name in ("shard", "chunk", "tile")]
+            cut = cls((int(height), int(width)), *sides)
+        except (TypeError, KeyError, ValueError):
+            return None
+        return cut if min(*cut.task, *sides) > 0 else None
+
+
+@dataclass(frozen=True)
 class RenderPlan:
     """Frozen, and JSON both ways. Shapes are (height, width), sides in output pixels.
 
@@ -113,6 +141,10 @@ class RenderPlan:
         """Which channels go through the network together."""
         full = 1.0 if self.dtype == "float32" else float(np.iinfo(self.dtype).max)
         return render_passes(self.channels, self.alpha, self.ranges, full)
+
+    @property
+    def cut(self) -> Cut:
+        return Cut(self.task, self.shard, self.chunk, self.tile)
 
     @property
     def task_grid(self) -> TileGrid:

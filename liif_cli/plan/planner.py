@@ -14,7 +14,7 @@ from liif_cli.geometry.grid import TileGrid
 from liif_cli.io.limits import holds, kind_of
 from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
 from liif_cli.plan.passes import BLEED, pass_count
-from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.plan import Cut, RenderPlan
 from liif_cli.plan.spec import (
     TILE_RANGE,
     InputFacts,
@@ -72,8 +72,12 @@ def make_plan(
     *,
     model_digest: str,
     precision: str,
+    resume: Cut | None = None,
 ) -> RenderPlan:
     """Plan one image for the first of ``outputs`` that can hold it.
+
+    ``resume`` is how a half-rendered store of the same output is cut: its shards are kept, and its
+    tasks as well where memory allows.
 
     Raises:
         UsageError: a tile side that is out of range.
@@ -105,7 +109,7 @@ def make_plan(
     for output in outputs:
         try:
             _check_format(output, out_shape, source)
-            layout = _layout(spec, source, output, out_shape, cost, machine)
+            layout = _layout(spec, source, output, out_shape, cost, machine, resume)
             disk = _disk(layout, output, out_shape, source)
         except (PlanError, OutputError) as error:
             problem = problem or error
@@ -199,10 +203,11 @@ def _layout(
     out_shape: tuple[int, int],
     cost: ModelCost,
     machine: Machine,
+    resume: Cut | None,
 ) -> _Layout:
     """The first cut that fits the memory: those with the least recompute come first."""
     smallest: _Layout | None = None
-    for layout in _layouts(spec, source, output, out_shape, cost, machine):
+    for layout in _layouts(spec, source, output, out_shape, cost, machine, resume):
         if layout.total <= machine.allowed_bytes:
             return layout
         if smallest is None or layout.total < smallest.total:
@@ -225,6 +230,7 @@ def _layouts(
     out_shape: tuple[int, int],
     cost: ModelCost,
     machine: Machine,
+    resume: Cut | None,
 ) -> Iterator[_Layout]:
     """Ways to cut an image, the best first: in memory where that is allowed, then by a store."""
     sample_bytes = source.shape[2] * np.dtype(source.dtype).itemsize
@@ -248,6 +254,13 @@ def _layouts(
         )
         return {f"{workers} task{'s' * (workers > 1)}": workers * peak}
 
+    if resume is not None:
+        for workers in _fewer(machine.workers):
+            for side in _shorter(resume):
+                of_tasks = tasks(workers, side, resume.shard)
+                memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
+                yield _Layout(True, side, resume.shard, resume.chunk, resume.tile, workers, memory)
+        return
     if output.format != "zarr":
         hold = {"output": raw + (STREAM_BYTES if output.streams else 2 * raw)}
         tile = spec.tile or TILE
@@ -264,6 +277,13 @@ def _layouts(
                     of_tasks = tasks(workers, side, shard)
                     memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                     yield _Layout(True, side, shard, chunk, tile, workers, memory)
+
+
+def _shorter(resume: Cut) -> Iterator[tuple[int, int]]:
+    """Tasks for the shards of a half-rendered store: its own, then smaller ones."""
+    yield resume.task
+    for count in range(max(resume.task) // resume.shard - 1, 0, -1):
+        yield resume.shard * count, resume.shard * count
 
 
 def _fewer(workers: int) -> Iterator[int]:
@@ -328,13 +348,16 @@ def _disk(
     """Bytes at most on the output's disk: uncompressed, twice where a store is exported."""
     raw = math.prod(out_shape) * source.shape[2] * np.dtype(source.dtype).itemsize
     copies = 2 if layout.via_store and output.format != "zarr" else 1
-    needed = raw * copies + DISK_SLACK
-    if needed > output.disk_free:
+    parts = {f"{copies} x pixels": raw * copies, "slack": DISK_SLACK}
+    needed = sum(parts.values())
+    # what a stopped run left is part of the need, and taken from the disk already
+    free = output.disk_free + output.disk_held
+    if needed > free:
         raise refuse(
             f"disk space for {output.path}",
             needed,
-            output.disk_free,
-            {f"{copies} x pixels": raw * copies, "slack": DISK_SLACK},
+            free,
+            parts,
             "free disk space or give an OUTPUT on another disk",
         )
     return needed

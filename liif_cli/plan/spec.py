@@ -32,6 +32,7 @@ class RenderSpec:
         strip_metadata: leave EXIF, XMP and provenance out of the outputs.
         max_input_pixels: inputs above are refused; None is ``WHOLE_INPUT_PIXELS`` for formats that
             are decoded as a whole, and no limit for those that are read by window.
+        verify: re-read finished stores, and render their damaged shards again.
     """
 
     size: SizeRequest
@@ -47,6 +48,7 @@ class RenderSpec:
     page: int | None = None
     strip_metadata: bool = False
     max_input_pixels: int | None = None
+    verify: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,16 @@ class InputFacts:
 
 @dataclass(frozen=True)
 class OutputFacts:
-    """Where the output goes. ``disk_free`` is the free bytes of its file system."""
+    """Where the output goes.
+
+    ``disk_free`` is the free bytes of its file system, ``disk_held`` those that a half-rendered
+    store of it takes already.
+    """
 
     path: str
     format: str
     disk_free: int
+    disk_held: int = field(default=0, kw_only=True)
     max_side: int | None = None
     dtypes: tuple[str, ...] = field(default=("uint8", "uint16", "float32"))
     streams: bool = True

@@ -240,6 +240,16 @@ def overwrite_option(command: F) -> F:
     )
 
 
+def verify_option(command: F) -> F:
+    """``--verify-existing`` as ``verify``."""
+    return click.option(
+        "--verify-existing",
+        "verify",
+        is_flag=True,
+        help="Re-read finished Zarr outputs, and render damaged shards again.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """``--json`` as ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)

@@ -47,8 +47,13 @@ class ThreadExecutor:
                     slots.acquire()
                     job = next(jobs, None)
                     if job is None:
+                        slots.release()
                         break
                     pool.submit(run_one, job)
+                # the last jobs and their exports must hear of an interrupt as well; a semaphore,
+                # as an interrupted join of a thread takes it for ended
+                for _ in range(self.workers + 1):
+                    slots.acquire()
             except BaseException:
                 stop.set()
                 raise

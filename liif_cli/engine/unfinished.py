@@ -1,0 +1,85 @@
+"""What a run that was stopped left beside an output: a half-rendered store, and what it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from liif_cli.engine.record import differences
+from liif_cli.errors import OutputError
+from liif_cli.io.tilestore import TileStore
+from liif_cli.plan.plan import Cut, RenderPlan
+
+
+def store_path(output: Path) -> Path:
+    """Where the store of an output lies while it is rendered."""
+    return output.with_name(f".{output.name}.partial.zarr")
+
+
+def store_attributes(plan: RenderPlan, software: str) -> dict[str, Any]:
+    """What a store says of its making; ``Unfinished`` reads it back."""
+    return {
+        "liif": plan.identity(),
+        "cut": plan.cut.to_dict(),
+        "model": plan.model,
+        "software": software,
+    }
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A half-rendered store, or a finished one that lacks shards.
+
+    Attributes:
+        path: its folder.
+        identity: of the plan that made it; empty where the store cannot be read.
+        model: name of its model.
+        cut: how it is cut; None where the store cannot be read.
+        problem: why it cannot be read.
+        held: bytes that it takes on the disk.
+    """
+
+    path: Path
+    identity: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    cut: Cut | None = None
+    problem: str = ""
+    held: int = 0
+
+    @classmethod
+    def read(cls, output: Path) -> Unfinished | None:
+        """What lies beside ``output``, or at it; None where no pixels are there yet."""
+        path = store_path(output)
+        if not path.exists():
+            path = output
+        if not (path.is_dir() and any(_pixel_files(path))):
+            return None
+        try:
+            store = TileStore.open(path)
+        except OutputError as error:
+            return cls(path, problem=f"a store that cannot be gone on with: {error.got}")
+        held = sum(entry.stat().st_size for entry in _pixel_files(path))
+        found = store.provenance
+        identity, cut = found.get("liif"), Cut.from_dict(found.get("cut"))
+        if not isinstance(identity, dict) or cut is None:
+            return cls(path, problem="a store of an older version", held=held)
+        return cls(path, identity, str(found.get("model", "")), cut, held=held)
+
+    def difference(self, plan: RenderPlan, tile: int | None) -> str:
+        """What it was begun with that ``plan`` has not; empty where the plan can go on with it.
+
+        ``tile`` is the side that was asked for, None where any will do.
+        """
+        if self.cut is None:
+            return self.problem
+        found = differences(self.identity, plan.identity(), (self.model, plan.model))
+        if tile is not None and tile != self.cut.tile:
+            found.append(f"tile: was {self.cut.tile}, now {tile}")
+        return "; ".join(found)
+
+
+def _pixel_files(path: Path) -> Iterator[Path]:
+    """Files of a store that are not metadata."""
+    return (entry for entry in path.rglob("*") if entry.name != "zarr.json" and entry.is_file())
