@@ -54,6 +54,7 @@ def upscale(
     Examples:
       liif upscale photos/ large/ --scale 4
       liif upscale photo.jpg poster.tif --size 20000x15000
+      liif upscale photo.jpg part.png --scale 8 --roi 1000,500,200,150
       liif upscale photos/ wide/ --size 3840x --model bicubic
       liif upscale photos/ fitted/ --size 1920x1080 --fit inside
       liif upscale photos/ large/ --scale 3.7 --max-memory 1.5GiB --dry-run

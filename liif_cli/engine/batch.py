@@ -457,7 +457,7 @@ class _Scheduler:
 
     def _skip(self, plan: RenderPlan) -> None:
         source, target = Path(plan.input), Path(plan.output)
-        self._results[source] = ImageResult(source, target, "skipped", plan.out_shape)
+        self._results[source] = ImageResult(source, target, "skipped", plan.region.shape)
         self.batch.listen(ImageSkipped(source, target))
 
     def _fail(self, source: Path, error: Exception) -> None:
@@ -486,7 +486,7 @@ class _Scheduler:
                     run.input,
                     run.output,
                     "done",
-                    run.plan.out_shape,
+                    run.plan.region.shape,
                     run.plan.pixels,
                     time.monotonic() - run.started,
                 )

@@ -75,7 +75,7 @@ def estimate_seconds(plan: RenderPlan) -> float:
     encode, query = _speed(plan.model, sampling, plan.tile)
     turns = (8 if plan.self_ensemble else 1) * len(plan.passes)
     reads = sum(task.read.pixels for task in plan.tasks())
-    busy = min(plan.workers, len(plan.task_grid))
+    busy = min(plan.workers, plan.task_count)
     return turns * (reads * encode + plan.pixels * query) / busy
 
 

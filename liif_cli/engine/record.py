@@ -147,6 +147,11 @@ def _difference(key: str, was: Any, now: Any, models: tuple[str, str]) -> str:
         if before == after:
             return f"the weights of model {after} changed"
         return f"model: was {before or 'another'}, now {after}"
+    if key == "roi":
+        was, now = (
+            [roi[side] for side in ("col_off", "row_off", "width", "height")] if roi else None
+            for roi in (was, now)
+        )
     if key == "out_shape":
         key, was, now = "size", *(f"{side[1]}x{side[0]}" if side else "?" for side in (was, now))
     return f"{key.replace('_', ' ')}: was {_value(was)}, now {_value(now)}"

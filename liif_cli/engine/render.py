@@ -302,9 +302,14 @@ def render_task(
                 for tile in grid.split(output):
                     if stopped():
                         return
+                    # the whole tile even for a part of it: sums may depend on its size
+                    full = grid.holder(tile).intersect(task.output)
+                    colours = answer(full)
+                    if full != tile:
+                        colours = colours[tile.relative_to(full).to_slices()].contiguous()
                     part = (*tile.relative_to(output).to_slices(), slice(*one_pass.span))
                     target[part] = to_pixels(
-                        answer(tile), one_pass.channels, target.dtype, one_pass.values
+                        colours, one_pass.channels, target.dtype, one_pass.values
                     )
         yield from zip(group, collected, strict=True)
 
@@ -380,6 +385,8 @@ def _averaged(
         for tile in grid.split(task.output):
             if stopped():
                 break
+            if tile.intersect(plan.region).pixels == 0:
+                continue
             part = tile.relative_to(task.output).to_slices()
             averaged[part] += renderer.query(tile).cpu().numpy() / len(ALL_TURNS)
     return lambda tile: torch.from_numpy(averaged[tile.relative_to(task.output).to_slices()].copy())

@@ -21,7 +21,7 @@ from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale, stale
-from liif_cli.io.base import ImageInfo, OutputInfo, Pixels, Source
+from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.tilestore import TileStore, damaged
 from liif_cli.models.model import Model
@@ -48,6 +48,19 @@ class ArrayPixels:
     def write(self, window: Window, pixels: Pixels) -> None:
         """Put a rendered window in its place."""
         self.array[window.to_slices()] = pixels
+
+
+class PartPixels:
+    """A window of finished pixels, behind the reader that exporters take."""
+
+    def __init__(self, pixels: TileStore, window: Window) -> None:
+        self.pixels, self.window = pixels, window
+        self.height, self.width = window.shape
+        self.channels, self.dtype = pixels.channels, pixels.dtype
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels)."""
+        return self.pixels.read(window.shift(self.window.row_off, self.window.col_off))
 
 
 class WatchedStore(TileStore):
@@ -108,11 +121,11 @@ class ImageRun:
         self._source = open_source(self.input, self.plan.page)
         plan = self.plan
         if not plan.via_store:
-            self._array = ArrayPixels(*plan.out_shape, plan.channels, plan.dtype)
+            self._array = ArrayPixels(*plan.region.shape, plan.channels, plan.dtype)
             return 0
         self._store = self._open_store()
         self._missing = set(self._store.missing())
-        return plan.pixels - sum(window.pixels for window in self._missing)
+        return plan.pixels - sum(self._rendered(shard).pixels for shard in self._missing)
 
     def _rescue(self) -> None:
         """Bring the finished pixels back that a killed process was about to give their name.
@@ -145,8 +158,8 @@ class ImageRun:
                     shutil.rmtree(self.store_path)
         return WatchedStore.create(
             self.store_path,
-            height=plan.out_shape[0],
-            width=plan.out_shape[1],
+            height=plan.canvas.height,
+            width=plan.canvas.width,
             channels=plan.channels,
             dtype=np.dtype(plan.dtype),
             chunk=plan.chunk,
@@ -162,12 +175,29 @@ class ImageRun:
                 yield task
 
     def _outputs(self, task: RenderTask) -> Iterator[Window]:
+        """Windows of the whole output that the task has still to render."""
         if self._store is None:
-            yield task.output
+            yield task.output.intersect(self.plan.region)
             return
-        for shard in self._store.grid.split(task.output):
+        for shard in self._store.grid.split(task.output.relative_to(self.plan.canvas)):
             if shard in self._missing:
-                yield shard
+                yield self._rendered(shard)
+
+    def _rendered(self, shard: Window) -> Window:
+        """What is rendered of a shard, in pixels of the whole output."""
+        canvas = self.plan.canvas
+        return shard.shift(canvas.row_off, canvas.col_off).intersect(self.plan.region)
+
+    def _write_shard(self, store: TileStore, window: Window, pixels: Pixels) -> None:
+        """Write the shard of a rendered window; black beside it, where a part begins inside it."""
+        place = window.relative_to(self.plan.canvas)
+        shard = store.grid.holder(place)
+        if shard != place:
+            full = np.zeros((*shard.shape, pixels.shape[2]), pixels.dtype)
+            full[place.relative_to(shard).to_slices()] = pixels
+            pixels = full
+        with output_errors(self.output):
+            store.write_shard(shard, pixels)
 
     def render(self, task: RenderTask) -> None:
         """Render one task and put its pixels where they belong; in fp32 where it must be.
@@ -195,10 +225,9 @@ class ImageRun:
         )
         for window, pixels in parts:
             if self._store is not None:
-                with output_errors(self.output):
-                    self._store.write_shard(window, pixels)
+                self._write_shard(self._store, window, pixels)
             elif self._array is not None:
-                self._array.write(window, pixels)
+                self._array.write(window.relative_to(plan.region), pixels)
             outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
 
@@ -233,9 +262,12 @@ class ImageRun:
         plan = self.plan
         info = output_info(plan, self.info)
         exporter = exporter_for(plan.output_format)
+        found: PixelReader = pixels
+        if isinstance(pixels, TileStore) and plan.region != plan.canvas:
+            found = PartPixels(pixels, plan.region.relative_to(plan.canvas))
         with atomic_path(self.output) as partial:
             try:
-                exporter.export(pixels, partial, info)
+                exporter.export(found, partial, info)
                 self._check_stop()
                 Record.of(plan, partial).write(self.output)
             except BaseException:
@@ -275,14 +307,16 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
     something else without them.
     """
     resolution = _scaled(info.resolution, plan.scale)
-    found = OutputInfo(icc=info.icc, resolution=resolution, alpha=plan.alpha)
+    region = plan.region
+    offset = (region.row_off, region.col_off)
+    found = OutputInfo(icc=info.icc, resolution=resolution, alpha=plan.alpha, offset=offset)
     if plan.strip_metadata:
         return found
     return dataclasses.replace(
         found,
         software=f"liif {__version__}",
         provenance=plan.identity(),
-        exif=rewritten(info.exif, *plan.out_shape, resolution) if info.exif else None,
+        exif=rewritten(info.exif, *region.shape, resolution) if info.exif else None,
         xmp=upright_xmp(info.xmp) if info.xmp else None,
     )
 

@@ -72,6 +72,18 @@ class AxisMap:
         last = int(nearest_code(stop - 1, self.n_in, self.n_out)) + radius
         return max(0, first), min(self.n_in, last + 1)
 
+    def outputs(self, start: int, stop: int) -> tuple[int, int]:
+        """Half-open range of the outputs whose centre p lies in LR pixels start <= p < stop.
+
+        Ranges that follow each other give outputs that follow each other, none twice. The range
+        may be empty where the scale is below 1.
+        """
+        # p = (2j + 1) n_in / (2 n_out) >= start  <=>  j >= (2 start n_out - n_in) / (2 n_in)
+        first, last = (
+            -((self.n_in - 2 * bound * self.n_out) // (2 * self.n_in)) for bound in (start, stop)
+        )
+        return max(0, first), min(self.n_out, last)
+
     def slice(self, start: int, stop: int, offset: int = 0) -> AxisSlice:
         """Output indices start..stop, with code indices counted from LR pixel ``offset``."""
         return AxisSlice(self, start, stop, offset)

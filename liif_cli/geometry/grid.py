@@ -45,6 +45,10 @@ class TileGrid:
             row * self.tile_height, col * self.tile_width, self.tile_height, self.tile_width
         ).clip(self.height, self.width)
 
+    def holder(self, window: Window) -> Window:
+        """The tile that holds the top left pixel of ``window``."""
+        return self.tile(window.row_off // self.tile_height, window.col_off // self.tile_width)
+
     def __iter__(self) -> Iterator[Window]:
         for row in range(self.rows):
             for col in range(self.cols):

@@ -67,6 +67,10 @@ class Window:
             self.row_off - other.row_off, self.col_off - other.col_off, self.height, self.width
         )
 
+    def shift(self, rows: int, cols: int) -> Window:
+        """Moved down by ``rows`` and right by ``cols``."""
+        return Window(self.row_off + rows, self.col_off + cols, self.height, self.width)
+
     def to_slices(self) -> tuple[slice, slice]:
         """(rows, cols) for indexing an array of (height, width, ...)."""
         return slice(self.row_off, self.row_stop), slice(self.col_off, self.col_stop)

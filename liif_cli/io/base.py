@@ -135,6 +135,7 @@ class OutputInfo:
 
     ``alpha``: the last channel is straight alpha. ``exif`` (without its "Exif" header) and ``xmp``
     are of the output already: upright, of its size and resolution.
+    ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -144,6 +145,7 @@ class OutputInfo:
     alpha: bool = False
     exif: bytes | None = field(default=None, repr=False)
     xmp: bytes | None = field(default=None, repr=False)
+    offset: tuple[int, int] = (0, 0)
 
 
 class Exporter(Protocol):

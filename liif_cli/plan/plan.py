@@ -86,6 +86,8 @@ class RenderPlan:
             sample type.
         page: of the input, counted from 1.
         strip_metadata: leave out EXIF, XMP and provenance.
+        roi: the part that is rendered, in input pixels; None is the whole. ``out_shape`` and the
+            cut are always those of the whole.
     """
 
     input: str
@@ -117,6 +119,7 @@ class RenderPlan:
     ranges: tuple[Range, ...] = ()
     page: int = 1
     strip_metadata: bool = False
+    roi: Window | None = None
 
     @property
     def rows(self) -> AxisMap:
@@ -127,9 +130,25 @@ class RenderPlan:
         return AxisMap(self.in_shape[1], self.out_shape[1])
 
     @property
+    def region(self) -> Window:
+        """What is rendered, in pixels of the whole output: those whose centres lie in ``roi``."""
+        if self.roi is None:
+            return Window.whole(*self.out_shape)
+        return region_of(self.roi, self.rows, self.cols)
+
+    @property
+    def canvas(self) -> Window:
+        """What the store covers: ``region``, grown up and left to the shards of the whole."""
+        region = self.region
+        if not self.via_store:
+            return region
+        top, left = (at // self.shard * self.shard for at in (region.row_off, region.col_off))
+        return Window.between(top, region.row_stop, left, region.col_stop)
+
+    @property
     def pixels(self) -> int:
-        """Output pixels."""
-        return self.out_shape[0] * self.out_shape[1]
+        """Output pixels that are rendered."""
+        return self.region.pixels
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -151,13 +170,25 @@ class RenderPlan:
         return TileGrid(*self.out_shape, *self.task)
 
     def tasks(self) -> Iterator[RenderTask]:
-        """Every task, row by row."""
-        for number, window in enumerate(self.task_grid):
+        """Tasks of the whole that hold rendered pixels, row by row.
+
+        A part is rendered from the windows and the tiles of the whole, so that its bytes are equal.
+        """
+        grid = self.task_grid
+        for number, part in enumerate(grid.split(self.region)):
+            window = grid.holder(part)
             yield RenderTask(number, window, read_window(window, self.rows, self.cols, self.radius))
+
+    @property
+    def task_count(self) -> int:
+        """How many tasks there are."""
+        return sum(1 for _ in self.task_grid.split(self.region))
 
     def identity(self) -> dict[str, Any]:
         """What decides the pixels and the file; two runs of equal identity give one result."""
+        roi = {"roi": dataclasses.asdict(self.roi)} if self.roi is not None else {}
         return {
+            **roi,
             "version": RENDER_VERSION,
             "input": self.input_digest,
             "model": self.model_digest,
@@ -192,11 +223,19 @@ class RenderPlan:
     def from_json(cls, text: str) -> RenderPlan:
         """The inverse of ``to_json``."""
         values = json.loads(text)
+        values["roi"] = Window(**values["roi"]) if values.get("roi") else None
         return cls(**{key: _tuples(value) for key, value in values.items()})
 
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def region_of(roi: Window, rows: AxisMap, cols: AxisMap) -> Window:
+    """Output pixels whose centres lie in ``roi``, a window of the input."""
+    top, bottom = rows.outputs(roi.row_off, roi.row_stop)
+    left, right = cols.outputs(roi.col_off, roi.col_stop)
+    return Window.between(top, bottom, left, right)
 
 
 def fingerprint_of(identity: dict[str, Any]) -> str:

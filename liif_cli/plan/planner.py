@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from liif_cli.errors import OutputError, PlanError, UsageError
+from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.window import Window
 from liif_cli.io.limits import holds, kind_of
 from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
 from liif_cli.plan.passes import BLEED, pass_count
-from liif_cli.plan.plan import Cut, RenderPlan
+from liif_cli.plan.plan import Cut, RenderPlan, region_of
 from liif_cli.plan.spec import (
     TILE_RANGE,
     InputFacts,
@@ -43,6 +45,7 @@ TASK_SHARE = 32
 """A task is not made twice as large for less recompute when its network would then take more than
 this part of the allowed memory."""
 LARGEST_SIDE = 1 << 24
+_HELD = ("output", "exporter")
 DISK_SLACK = 64 << 20
 
 
@@ -105,12 +108,15 @@ def make_plan(
             got=f"{out_shape[1]}x{out_shape[0]}",
             expected=f"at most {LARGEST_SIDE} pixels a side",
         )
+    region = _region(spec, source, out_shape)
     problem: Exception | None = None
     for output in outputs:
         try:
-            _check_format(output, out_shape, source)
+            _check_format(output, region.shape, source)
             layout = _layout(spec, source, output, out_shape, cost, machine, resume)
-            disk = _disk(layout, output, out_shape, source)
+            if spec.roi is not None and resume is None:
+                layout = _part_of(layout, region, source, output, machine)
+            disk = _disk(layout, output, region, source)
         except (PlanError, OutputError) as error:
             problem = problem or error
             continue
@@ -144,8 +150,59 @@ def make_plan(
             ranges=source.ranges,
             page=source.page,
             strip_metadata=spec.strip_metadata,
+            roi=spec.roi,
         )
     raise problem or PlanError(f"no output format for {source.path}")
+
+
+def _region(spec: RenderSpec, source: InputFacts, out_shape: tuple[int, int]) -> Window:
+    """Output pixels to render.
+
+    Raises:
+        PlanError: a part that leaves the image, or holds no output pixel.
+    """
+    if spec.roi is None:
+        return Window.whole(*out_shape)
+    roi, (height, width) = spec.roi, source.shape[:2]
+    got = f"{roi.width}x{roi.height} at {roi.col_off},{roi.row_off}"
+    if roi.clip(height, width) != roi:
+        raise PlanError(
+            f"--roi of {source.path}",
+            got=got,
+            expected=f"a part of its {width}x{height} pixels",
+            cure="give X,Y,W,H in input pixels, X + W and Y + H within the image",
+        )
+    region = region_of(roi, AxisMap(height, out_shape[0]), AxisMap(width, out_shape[1]))
+    if region.height < 1 or region.width < 1:
+        raise PlanError(
+            f"--roi of {source.path}",
+            got=f"{got}, which holds no pixel of an output of {out_shape[1]}x{out_shape[0]}",
+            expected="a larger part",
+        )
+    return region
+
+
+def _part_of(
+    whole: _Layout, region: Window, source: InputFacts, output: OutputFacts, machine: Machine
+) -> _Layout:
+    """The layout of a part: the cut of the whole, and what a part needs less to hold."""
+    raw = region.pixels * source.shape[2] * np.dtype(source.dtype).itemsize
+    memory = {name: size for name, size in whole.memory.items() if name not in _HELD}
+    small = raw <= min(machine.allowed_bytes // MEMORY_SHARE, MEMORY_MOST)
+    if output.format != "zarr" and (small or not output.streams):
+        hold = raw + (STREAM_BYTES if output.streams else 2 * raw)
+        part = dataclasses.replace(whole, via_store=False, memory={**memory, "output": hold})
+        if part.total <= machine.allowed_bytes:
+            return part
+        if not output.streams:
+            raise refuse(
+                f"memory for {source.path}",
+                part.total,
+                machine.allowed_bytes,
+                part.memory,
+                f"raise --max-memory, or use a format that streams instead of {output.format}",
+            )
+    return dataclasses.replace(whole, via_store=True, memory={**memory, "exporter": STREAM_BYTES})
 
 
 def _check_format(output: OutputFacts, out_shape: tuple[int, int], source: InputFacts) -> None:
@@ -207,6 +264,9 @@ def _layout(
 ) -> _Layout:
     """The first cut that fits the memory: those with the least recompute come first."""
     smallest: _Layout | None = None
+    if spec.roi is not None and not output.streams:
+        # the whole need not fit, only the part
+        output = dataclasses.replace(output, streams=True)
     for layout in _layouts(spec, source, output, out_shape, cost, machine, resume):
         if layout.total <= machine.allowed_bytes:
             return layout
@@ -342,12 +402,12 @@ def _memory_sides(
         yield from ((min(n, out_shape[0]), min(n, out_shape[1])) for n in (512, 256))
 
 
-def _disk(
-    layout: _Layout, output: OutputFacts, out_shape: tuple[int, int], source: InputFacts
-) -> int:
+def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFacts) -> int:
     """Bytes at most on the output's disk: uncompressed, twice where a store is exported."""
-    raw = math.prod(out_shape) * source.shape[2] * np.dtype(source.dtype).itemsize
-    copies = 2 if layout.via_store and output.format != "zarr" else 1
+    raw = region.pixels * source.shape[2] * np.dtype(source.dtype).itemsize
+    # a store becomes a Zarr output as it is, but for a part that begins inside a shard
+    aligned = region.row_off % layout.shard == region.col_off % layout.shard == 0
+    copies = 2 if layout.via_store and not (output.format == "zarr" and aligned) else 1
     parts = {f"{copies} x pixels": raw * copies, "slack": DISK_SLACK}
     needed = sum(parts.values())
     # what a stopped run left is part of the need, and taken from the disk already

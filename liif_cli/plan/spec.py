@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from liif_cli.geometry.size import SizeRequest
+from liif_cli.geometry.window import Window
 
 FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -32,6 +33,7 @@ class RenderSpec:
         strip_metadata: leave EXIF, XMP and provenance out of the outputs.
         max_input_pixels: inputs above are refused; None is ``WHOLE_INPUT_PIXELS`` for formats that
             are decoded as a whole, and no limit for those that are read by window.
+        roi: the part to render, in input pixels; None is the whole. ``size`` is of the whole.
         verify: re-read finished stores, and render their damaged shards again.
     """
 
@@ -49,6 +51,7 @@ class RenderSpec:
     strip_metadata: bool = False
     max_input_pixels: int | None = None
     verify: bool = False
+    roi: Window | None = None
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _seconds(image: PlannedImage) -> float:
 def _costs(image: PlannedImage, plan: RenderPlan, seconds: float) -> tuple[str, ...]:
     """Tasks, memory, disk and time."""
     return (
-        f"{len(plan.task_grid)} tasks",
+        f"{plan.task_count} tasks",
         f"memory {size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}",
         f"disk {size_of(plan.projected_disk)}",
         "finished before" if image.skipped else f"about {duration(seconds)}",
@@ -73,7 +73,7 @@ def _print_table(planned: list[PlannedImage], seconds: list[float], console: Con
         tasks, memory, disk, time = _costs(image, plan, estimate)
         table.add_row(
             escape(f"{plan.input}\n-> {plan.output}"),
-            f"{sides(plan.in_shape)}\n-> {sides(plan.out_shape)}",
+            f"{sides(plan.in_shape)}\n-> {sides(plan.region.shape)}",
             tasks.partition(" ")[0],
             memory.partition(" ")[2].replace(" of", "\nof"),
             disk.partition(" ")[2],
@@ -91,7 +91,7 @@ def _print_lines(planned: list[PlannedImage], seconds: list[float], console: Con
         if plan is None:
             _line(console, f"error: {named(image.input, image.error or 'no plan')}")
             continue
-        sizes = f"{sides(plan.in_shape)} -> {sides(plan.out_shape)}"
+        sizes = f"{sides(plan.in_shape)} -> {sides(plan.region.shape)}"
         costs = ", ".join(_costs(image, plan, estimate))
         _line(console, f"{plan.input} -> {plan.output}: {sizes}, {costs}")
 

@@ -14,6 +14,7 @@ import click
 
 from liif_cli.errors import UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
+from liif_cli.geometry.window import Window
 from liif_cli.plan.spec import FORMATS, PRECISIONS, TILE_RANGE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,6 +70,27 @@ class MemoryType(_TextType):
                 cure="for instance --max-memory 2GiB",
             )
         return count
+
+
+class RoiType(_TextType):
+    """X,Y,W,H in input pixels as a Window."""
+
+    name = "X,Y,W,H"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Window:
+        if isinstance(value, Window):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if len(parts) == 4 and all(part.isdecimal() and len(part) <= 9 for part in parts):
+            left, top, width, height = map(int, parts)
+            if width and height:
+                return Window(top, left, height, width)
+        raise UsageError(
+            "--roi",
+            got=repr(value),
+            expected="X,Y,W,H in whole input pixels, W and H above 0",
+            cure="for instance --roi 1000,500,2000,1500",
+        )
 
 
 class DeviceType(_TextType):
@@ -269,6 +291,12 @@ def size_options(command: F) -> F:
             type=ScaleType(),
             help="Output pixels an input pixel, fractions allowed (3.7), or width and height "
             "apart (2x3).",
+        ),
+        click.option(
+            "--roi",
+            type=RoiType(),
+            help="Render only this part, given in input pixels: the pixels that the whole would "
+            "have there. --size and --scale are still of the whole.",
         ),
         click.option(
             "--fit",

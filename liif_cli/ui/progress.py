@@ -267,7 +267,7 @@ class BarProgress:
     def _begin(self, event: PlanMade) -> None:
         plan = event.plan
         tracker = Tracker(plan, event.done_pixels, self.clock)
-        name = escape(f"{Path(plan.input).name} {sides(plan.out_shape)}")
+        name = escape(f"{Path(plan.input).name} {sides(plan.region.shape)}")
         task = self.progress.add_task(
             name,
             total=plan.pixels,
@@ -325,7 +325,7 @@ def plan_details(plan: RenderPlan) -> str:
     """What a plan decided and what it costs, on one line."""
     where = "by way of a tile store" if plan.via_store else "in memory"
     return (
-        f"{plan.model} on {plan.device} in {plan.precision}, {len(plan.task_grid)} tasks of "
+        f"{plan.model} on {plan.device} in {plan.precision}, {plan.task_count} tasks of "
         f"{sides(plan.task)} in tiles of {plan.tile}, {plan.workers} workers, {where}; memory "
         f"{size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}, disk "
         f"{size_of(plan.projected_disk)} at most"
@@ -333,7 +333,7 @@ def plan_details(plan: RenderPlan) -> str:
 
 
 def _sizes(plan: RenderPlan) -> str:
-    shapes = f"{sides(plan.in_shape)} -> {sides(plan.out_shape)}"
+    shapes = f"{sides(plan.in_shape)} -> {sides(plan.region.shape)}"
     return f"{shapes}, {megapixels(plan.pixels)}, {plan.output_format}"
 
 

@@ -332,3 +332,20 @@ def test_report_for_scripts(tmp_path: Path) -> None:
     assert failed["output"] is None
     assert "b.png" in failed["error"]
     assert "\n" not in failed["error"]
+
+
+def test_a_part_on_the_command_line(tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png", 24, 16)
+    assert bicubic(source, tmp_path / "w.png", "--scale", 3).exit_code == 0
+    result = bicubic(source, tmp_path / "p.png", "--scale", 3, "--roi", "4,2,10,5")
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "w.png") as whole, Image.open(tmp_path / "p.png") as part:
+        expected = np.asarray(whole)[6:21, 12:42]
+        np.testing.assert_array_equal(np.asarray(part), expected)
+    for text in ("1,2,3", "1,2,0,4", "-1,2,3,4", "a,b,c,d", "1,2,3,4,5"):
+        result = bicubic(source, tmp_path / "x.png", "--scale", 3, "--roi", text)
+        assert result.exit_code == 2
+        assert "X,Y,W,H" in result.stderr
+    result = bicubic(source, tmp_path / "x.png", "--scale", 3, "--roi", "20,0,5,5")
+    assert result.exit_code == 1
+    assert "24x16 pixels" in result.stderr

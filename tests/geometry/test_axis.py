@@ -1,5 +1,6 @@
 """The axis map against exact fractions."""
 
+import itertools
 from fractions import Fraction
 from math import floor
 
@@ -218,3 +219,16 @@ def test_axes_that_int64_cannot_hold_are_refused() -> None:
 def test_slices_outside_the_axis_are_refused(ends: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="of an axis of 5"):
         AxisMap(3, 5).slice(*ends)
+
+
+@given(n_in=st.integers(1, 200), n_out=st.integers(1, 700), cuts=st.lists(st.integers(0, 200)))
+def test_parts_of_an_axis_share_its_outputs_out(n_in: int, n_out: int, cuts: list[int]) -> None:
+    axis = AxisMap(n_in, n_out)
+    bounds = [0, *sorted(min(cut, n_in) for cut in cuts), n_in]
+    seen: list[int] = []
+    for start, stop in itertools.pairwise(bounds):
+        first, last = axis.outputs(start, stop)
+        for index in range(first, last):
+            assert start * 2 * n_out <= (2 * index + 1) * n_in < stop * 2 * n_out
+        seen += range(first, last)
+    assert seen == list(range(n_out))
