@@ -34,7 +34,7 @@ from liif_cli.engine.machine import measure_machine, resolve_device, resolve_pre
 from liif_cli.engine.record import OutputState, difference, output_state, repair
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
-from liif_cli.engine.unfinished import Unfinished, store_path
+from liif_cli.engine.unfinished import Unfinished, store_path, unpacked_bytes
 from liif_cli.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -219,6 +219,7 @@ class Batch:
             alpha=info.alpha,
             ranges=ranges,
             page=info.page,
+            unpack_bytes=info.unpack_bytes,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
         cost = model_cost(
@@ -298,7 +299,7 @@ class Batch:
             path=str(path),
             format=name,
             disk_free=shutil.disk_usage(folder).free,
-            disk_held=unfinished.held if unfinished else 0,
+            disk_held=(unfinished.held if unfinished else 0) + unpacked_bytes(path),
             max_side=exporter.max_side,
             dtypes=exporter.dtypes,
             streams=exporter.streams,

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from liif_cli import __version__
 from liif_cli.engine.events import ExportStarted, ImageDone, Listener, TaskDone
 from liif_cli.engine.record import OutputState, Record, finished_store, output_state
 from liif_cli.engine.render import render_task
-from liif_cli.engine.unfinished import store_attributes, store_path
+from liif_cli.engine.unfinished import store_attributes, store_path, unpacked_path
 from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
@@ -24,6 +25,7 @@ from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_st
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.tilestore import TileStore, damaged
+from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
 
@@ -100,6 +102,7 @@ class ImageRun:
         self.listen, self.stop, self.exact = listen, stop, exact
         self.input, self.output = Path(plan.input), Path(plan.output)
         self.store_path = store_path(self.output)
+        self.unpacked = unpacked_path(self.output)
         self.started = time.monotonic()
         self.error: Exception | None = None
         self._source: Source | None = None
@@ -120,12 +123,24 @@ class ImageRun:
             remove_stale(self.output)
         self._source = open_source(self.input, self.plan.page)
         plan = self.plan
+        if plan.unpack:
+            self._source = self._unpacked(self._source)
         if not plan.via_store:
             self._array = ArrayPixels(*plan.region.shape, plan.channels, plan.dtype)
             return 0
         self._store = self._open_store()
         self._missing = set(self._store.missing())
         return plan.pixels - sum(self._rendered(shard).pixels for shard in self._missing)
+
+    def _unpacked(self, source: Source) -> Source:
+        log.info("%s: unpacking it to %s", self.input, self.unpacked)
+        try:
+            # the plan says so of sources only that have bands
+            return unpack(
+                cast("BandSource", source), self.unpacked, self.plan.input_digest, self._check_stop
+            )
+        finally:
+            source.close()
 
     def _rescue(self) -> None:
         """Bring the finished pixels back that a killed process was about to give their name.
@@ -255,6 +270,7 @@ class ImageRun:
         self.close()
         if self.store_path.exists():
             shutil.rmtree(self.store_path)
+        remove_unpacked(self.unpacked)
         seconds = time.monotonic() - self.started
         self.listen(ImageDone(self.input, self.output, self.plan.pixels, seconds))
 

@@ -18,6 +18,20 @@ def store_path(output: Path) -> Path:
     return output.with_name(f".{output.name}.partial.zarr")
 
 
+def unpacked_path(output: Path) -> Path:
+    """Where the unpacked input of an output lies while it is rendered."""
+    return output.with_name(f".{output.name}.partial.npy")
+
+
+def unpacked_bytes(output: Path) -> int:
+    """Bytes that an unpacked input takes on the disk."""
+    try:
+        # the file has its full length from the start; blocks are what is written of it
+        return unpacked_path(output).stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
 def store_attributes(plan: RenderPlan, software: str) -> dict[str, Any]:
     """What a store says of its making; ``Unfinished`` reads it back."""
     return {

@@ -32,6 +32,8 @@ class ImageInfo:
     formats without random access, a bounded cache or 0 for those that are read by window
     (``by_window``). ``stated_range`` is the lowest and highest sample that the file says to hold.
     ``page`` of ``pages`` is the one that is read. ``kind`` names what was converted on reading.
+    ``unpack_bytes`` is what reading it once, band by band, takes (``io/unpack.py``); None where
+    that cannot be done.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class ImageInfo:
     icc: bytes | None = field(default=None, repr=False)
     resolution: tuple[float, float] | None = None
     decoded_bytes: int = 0
+    unpack_bytes: int | None = None
     alpha: bool = False
     exif: bytes | None = field(default=None, repr=False)
     xmp: bytes | None = field(default=None, repr=False)

@@ -88,6 +88,7 @@ class RenderPlan:
         strip_metadata: leave out EXIF, XMP and provenance.
         roi: the part that is rendered, in input pixels; None is the whole. ``out_shape`` and the
             cut are always those of the whole.
+        unpack: the input is unpacked to the disk first, and read by window from there.
     """
 
     input: str
@@ -120,6 +121,7 @@ class RenderPlan:
     page: int = 1
     strip_metadata: bool = False
     roi: Window | None = None
+    unpack: bool = False
 
     @property
     def rows(self) -> AxisMap:

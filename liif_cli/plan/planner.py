@@ -44,6 +44,8 @@ run then loses a shard, not the image."""
 TASK_SHARE = 32
 """A task is not made twice as large for less recompute when its network would then take more than
 this part of the allowed memory."""
+INPUT_SHARE = 8
+"""An input that would take more than this part of the allowed memory is unpacked, where it can."""
 LARGEST_SIDE = 1 << 24
 _HELD = ("output", "exporter")
 DISK_SLACK = 64 << 20
@@ -60,6 +62,7 @@ class _Layout:
     tile: int
     workers: int
     memory: dict[str, int]
+    unpack: bool = False
 
     @property
     def total(self) -> int:
@@ -151,6 +154,7 @@ def make_plan(
             page=source.page,
             strip_metadata=spec.strip_metadata,
             roi=spec.roi,
+            unpack=layout.unpack,
         )
     raise problem or PlanError(f"no output format for {source.path}")
 
@@ -267,11 +271,12 @@ def _layout(
     if spec.roi is not None and not output.streams:
         # the whole need not fit, only the part
         output = dataclasses.replace(output, streams=True)
-    for layout in _layouts(spec, source, output, out_shape, cost, machine, resume):
-        if layout.total <= machine.allowed_bytes:
-            return layout
-        if smallest is None or layout.total < smallest.total:
-            smallest = layout
+    for way, unpack in _ways_to_read(source, machine):
+        for layout in _layouts(spec, way, output, out_shape, cost, machine, resume):
+            if layout.total <= machine.allowed_bytes:
+                return dataclasses.replace(layout, unpack=unpack)
+            if smallest is None or layout.total < smallest.total:
+                smallest = layout
     assert smallest is not None
     raise refuse(
         f"memory for {source.path} at {out_shape[1]}x{out_shape[0]}",
@@ -279,8 +284,24 @@ def _layout(
         machine.allowed_bytes,
         smallest.memory,
         "raise --max-memory"
+        + (
+            ", or make the input a tiled TIFF, which is read by window (for instance: "
+            "vips tiffsave IN OUT.tif --tile --compression zstd)"
+            if source.decoded_bytes > machine.allowed_bytes // INPUT_SHARE
+            else ""
+        )
         + ("" if output.streams else f", or use a format that streams instead of {output.format}"),
     )
+
+
+def _ways_to_read(source: InputFacts, machine: Machine) -> list[tuple[InputFacts, bool]]:
+    """The input kept in memory, or unpacked to the disk; the better way first."""
+    ways = [(source, False)]
+    if source.unpack_bytes is not None:
+        ways.append((dataclasses.replace(source, decoded_bytes=source.unpack_bytes), True))
+        if source.decoded_bytes > machine.allowed_bytes // INPUT_SHARE:
+            ways.reverse()
+    return ways
 
 
 def _layouts(
@@ -409,6 +430,8 @@ def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFac
     aligned = region.row_off % layout.shard == region.col_off % layout.shard == 0
     copies = 2 if layout.via_store and not (output.format == "zarr" and aligned) else 1
     parts = {f"{copies} x pixels": raw * copies, "slack": DISK_SLACK}
+    if layout.unpack:
+        parts["unpacked input"] = math.prod(source.shape) * np.dtype(source.dtype).itemsize
     needed = sum(parts.values())
     # what a stopped run left is part of the need, and taken from the disk already
     free = output.disk_free + output.disk_held

@@ -98,7 +98,8 @@ class Machine:
 class InputFacts:
     """What a plan needs to know of an input image.
 
-    ``shape`` is (height, width, channels); ``decoded_bytes`` stay in memory while it is read.
+    ``shape`` is (height, width, channels); ``decoded_bytes`` stay in memory while it is read, and
+    ``unpack_bytes`` while it is unpacked instead, None where it cannot be.
     ``digest`` identifies the content. ``alpha``: the last channel is alpha. ``ranges``: (black,
     white) of all colours together, or a pair a band; none where all span their sample type.
     """
@@ -112,6 +113,7 @@ class InputFacts:
     alpha: bool = False
     ranges: tuple[tuple[float, float], ...] = ()
     page: int = 1
+    unpack_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,6 +27,7 @@ from liif_cli.io.refusals import (
     truncated,
 )
 from liif_cli.io.sources.whole import check_window
+from liif_cli.io.unpack import band_rows, upright_band
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG = {6, 7}
@@ -56,7 +58,8 @@ class TiffSource:
     others make all samples bands. CMYK becomes sRGB.
 
     Uncompressed pages in one piece are read row by row; others by the strips or tiles that a
-    window touches, the last of which (32 MiB, two at least) are kept for the next window.
+    window touches. The last tiles (32 MiB, two at least) are kept for the next window; all strips
+    are, which is why large files of strips are unpacked first (``io/unpack.py``).
 
     Args:
         path: the file; opening reads its tags.
@@ -121,6 +124,11 @@ class TiffSource:
         segment = tile[0] * tile[1] * page.dtype.itemsize * (1 if self._separate else self._samples)
         self._cache_size = max(2 * planes, _CACHE_BYTES // segment)
         whole = len(self._grid) * planes
+        unpack = None
+        if not (page.is_tiled or self._direct):
+            # strips serve no window well: kept all, or read once in order
+            unpack = 2 * planes * segment + 4 * self._band_rows() * self._row_bytes(channels, dtype)
+            self._cache_size = whole
         self.info = ImageInfo(
             path=path,
             format=self.format,
@@ -138,6 +146,7 @@ class TiffSource:
             page=number,
             pages=pages,
             kind={_PALETTE: "palette", _SEPARATED: "CMYK"}.get(photometric, ""),
+            unpack_bytes=unpack,
         )
 
     def _check_end(self) -> None:
@@ -150,6 +159,24 @@ class TiffSource:
         )
         if last > size:
             raise truncated(self._path, f"{size} of at least {last} bytes")
+
+    def _row_bytes(self, channels: int, dtype: np.dtype[Any]) -> int:
+        """Bytes of a stored row, decoded and as it is given."""
+        given = self._width * channels * dtype.itemsize
+        return max(int(given), int(self._width * self._samples * self._page.dtype.itemsize))
+
+    def _band_rows(self) -> int:
+        row = self._width * self._samples * self._page.dtype.itemsize
+        return min(int(self._height), band_rows(row, self._grid.tile_height))
+
+    def bands(self, first: int = 0) -> Iterator[tuple[Window, Pixels]]:
+        """See ``BandSource``; what is kept of strips becomes small."""
+        info, step = self.info, self._band_rows()
+        self._cache_size = 2 * (self._samples if self._separate else 1)
+        for start in range(first * step, self._height, step):
+            stop = min(start + step, self._height)
+            window = upright_band(self._orientation, start, stop, info.height, info.width)
+            yield window, self.read(window)
 
     def read(self, window: Window) -> Pixels:
         """Pixels of a window inside the image.

@@ -73,6 +73,7 @@ class WholeFileSource:
             exif=header.exif,
             xmp=header.xmp,
             kind=header.kind,
+            unpack_bytes=self._unpack_bytes(path),
         )
         self._pixels: Pixels | None = None
         self._lock = Lock()
@@ -98,10 +99,19 @@ class WholeFileSource:
         """
         raise NotImplementedError
 
+    def _unpack_bytes(self, path: Path) -> int | None:
+        """Bytes that reading it band by band takes, None where the codec needs the whole file."""
+        return None
+
     def _decode(self) -> Pixels:
         path, header = self.info.path, self._header
         with reading(path):
             data = path.read_bytes()
+        return header.orientation.apply(self._stored(data, header.height))
+
+    def _stored(self, data: bytes, height: int) -> Pixels:
+        """Pixels (height, width, channels) of an encoded image, as stored."""
+        path, header = self.info.path, self._header
         try:
             pixels = self.decode(data)
         except (RuntimeError, ValueError) as error:
@@ -112,9 +122,9 @@ class WholeFileSource:
             # a palette of grays, which codecs expand to RGB
             pixels = np.ascontiguousarray(pixels[..., :: 3 if header.alpha else 4])
         found = (pixels.shape, pixels.dtype)
-        if found != ((header.height, header.width, header.channels), header.dtype):
+        if found != ((height, header.width, header.channels), header.dtype):
             raise damaged(path, f"its pixels are {found[1]} {found[0]}, not what its header says")
-        return header.orientation.apply(pixels)
+        return pixels
 
     def read(self, window: Window) -> Pixels:
         """Pixels of a window inside the image; decodes the file if no read did before.
