@@ -13,6 +13,7 @@ import torch
 from liif_cli.engine.alpha import FlatAlpha, bleed
 from liif_cli.errors import RenderError
 from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.geometry.cell import SCALED, CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
@@ -140,13 +141,13 @@ def _check_finite(values: torch.Tensor, what: str) -> None:
 class Sampling:
     """Which points are asked for, and where the network runs.
 
-    ``cell`` is the factor of the pixel size told to the network; ``precision`` is fp32,
+    ``cell`` is the policy of the pixel size told to the network; ``precision`` is fp32,
     fp16 or bf16.
     """
 
     rows: AxisMap
     cols: AxisMap
-    cell: float = 1.0
+    cell: CellPolicy = SCALED
     device: str = "cpu"
     precision: str = "fp32"
 
@@ -161,7 +162,7 @@ class WindowRenderer:
 
     Args:
         model: network on the sampling's device and in its precision, in evaluation mode.
-        sampling: scale, cell factor, device and precision.
+        sampling: scale, cell policy, device and precision.
         pixels: (h, w, 1 or 3) of the read window.
         read: where that window lies in the input.
         turn: flip and turn under which the network sees the image.
@@ -187,7 +188,10 @@ class WindowRenderer:
                 values,
             )
         )
-        cell = (sampling.rows.cell * sampling.cell, sampling.cols.cell * sampling.cell)
+        cell = (
+            sampling.cell.told(model.asked(sampling.rows)),
+            sampling.cell.told(model.asked(sampling.cols)),
+        )
         feat = model.encode(image)
         # a ReLU may turn NaN into 0, so that the colours alone would not tell
         _check_finite(feat, "features")
@@ -230,7 +234,7 @@ def render_array(
     pixels: Pixels,
     out_shape: tuple[int, int],
     *,
-    cell: float = 1.0,
+    cell: CellPolicy | str | float = SCALED,
     device: str = "cpu",
     precision: str = "fp32",
     tile: int = 512,
@@ -242,7 +246,8 @@ def render_array(
         model: network on ``device`` and in ``precision``.
         pixels: (h, w, 1 or 3) uint8, uint16 or float32 in [0, 1].
         out_shape: (height, width) of the result.
-        cell: factor of the pixel size told to the network.
+        cell: the pixel size told to the network: a policy, its text or a factor. "clamped" alone
+            takes the published models' largest scale; ``CellPolicy.of_model`` that of a model.
         device: "cpu" or "cuda:N".
         precision: fp32, fp16 or bf16.
         tile: side of a query in output pixels.
@@ -253,7 +258,7 @@ def render_array(
     """
     read = Window.whole(*pixels.shape[:2])
     rows, cols = (AxisMap(a, b) for a, b in zip(pixels.shape[:2], out_shape, strict=True))
-    sampling = Sampling(rows, cols, cell, device, precision)
+    sampling = Sampling(rows, cols, CellPolicy.of(cell), device, precision)
     turns = ALL_TURNS if self_ensemble else (IDENTITY,)
     result = np.zeros((*out_shape, 3), np.float32)
     for turn in turns:

@@ -76,7 +76,7 @@ class SizeRequest:
         "exact" gives the size itself.
         """
         if self.scale is not None:
-            return _round(height * self.scale[1]), _round(width * self.scale[0])
+            return scaled_side(height, self.scale[1]), scaled_side(width, self.scale[0])
         if self.width is None or self.height is None:
             factor = (
                 Fraction(self.width, width) if self.width else Fraction(self.height or 1, height)
@@ -86,11 +86,12 @@ class SizeRequest:
         else:
             choose = min if self.fit == "inside" else max
             factor = choose(Fraction(self.width, width), Fraction(self.height, height))
-        return _round(height * factor), _round(width * factor)
+        return scaled_side(height, factor), scaled_side(width, factor)
 
 
-def _round(value: Fraction) -> int:
-    return max(1, int(value + Fraction(1, 2)))
+def scaled_side(side: int, scale: Fraction) -> int:
+    """A side of that many pixels at an exact scale: rounded half up, 1 or more."""
+    return max(1, int(side * scale + Fraction(1, 2)))
 
 
 def aspect_change(in_shape: tuple[int, int], out_shape: tuple[int, int]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from liif_cli.errors import CheckpointError
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import DECODERS, ENCODERS
 from liif_cli.models.base import Decoder, Encoder
+from liif_cli.models.decoders.via import Via
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,41 @@ class Model(nn.Module):
         """LR pixels on either side of the one that holds an output pixel which it depends on."""
         return self.encode_radius + self.render_decoder.radius(axis)
 
+    def asked(self, axis: AxisMap) -> AxisMap:
+        """The axis whose cell the decoder is told for an output of ``axis``: itself."""
+        return axis
+
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """Normalised image (N, 3, h, w) -> feat (N, C, h, w); the image itself without encoder."""
         if self.encoder is None:
             return image
         feat: torch.Tensor = self.encoder(image.contiguous(memory_format=torch.channels_last))
         return feat
+
+
+class ViaModel(Model):
+    """``model``, whose modules it shares, asked at one scale and resampled from there."""
+
+    decoder: Via
+
+    def __init__(self, model: Model, scale: Fraction) -> None:
+        nn.Module.__init__(self)
+        self.spec = model.spec
+        self.encoder = model.encoder
+        self.decoder = Via(model.decoder, scale)
+
+    def asked(self, axis: AxisMap) -> AxisMap:
+        """The axis of the image in between."""
+        return self.decoder.middle(axis)
+
+
+def via_model(model: Model, scale: Fraction | int | str) -> Model:
+    """``model`` rendered at ``scale`` and brought to the wanted size by Lanczos-3.
+
+    The result shares the weights of ``model`` and renders as it does (``--via``); it is not for
+    saving or training.
+    """
+    return ViaModel(model, Fraction(scale)).eval()
 
 
 def _construct(kind: Any, part: Part) -> nn.Module:
