@@ -6,6 +6,7 @@ neighbours overlap; an image only starts beside others when their memory adds up
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import os
@@ -44,8 +45,10 @@ from liif_cli.errors import (
     LiifError,
     OutputError,
     RenderError,
+    UsageError,
 )
 from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
 from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
 from liif_cli.io.base import ImageInfo
@@ -130,7 +133,8 @@ class Batch:
         self.listen(BatchStarted(len(self.pairs)))
         device = resolve_device(spec.device)
         self.precision = resolve_precision(spec.precision, device)
-        self.loaded: LoadedModel = load_model(spec.model, device)
+        self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
+        self.spec = dataclasses.replace(spec, cell=_cell(spec, self.loaded))
         self.model = self.loaded.model.to(PRECISION_DTYPES[self.precision])
         self._device = device
         self._exact: Model | None = None
@@ -153,7 +157,7 @@ class Batch:
         """The network in fp32, loaded when it is first asked for."""
         with self._exact_lock:
             if self._exact is None:
-                self._exact = load_model(self.spec.model, self._device).model
+                self._exact = load_model(self.spec.model, self._device, via=self.spec.via).model
             return self._exact
 
     def listen(self, event: Event) -> None:
@@ -529,6 +533,17 @@ class _ImageJobs:
             last = self._open == 0
         if last:
             self.scheduler.ended(self.run)
+
+
+def _cell(spec: RenderSpec, loaded: LoadedModel) -> CellPolicy:
+    """The policy for a model; an interpolation kernel has no pixel size to be told."""
+    if loaded.model.encoder is None:
+        if spec.cell is not None:
+            raise UsageError(
+                "--cell", got=f"--model {spec.model}", expected="a network", cure="leave --cell out"
+            )
+        return SCALED
+    return (spec.cell or DEFAULT_CELL).of_model(loaded.largest_scale)
 
 
 def input_digest(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -26,18 +27,20 @@ MEASURED_TILE = 256
 
 
 @lru_cache(maxsize=1)
-def _model(name: str, device: str, precision: str) -> Model:
-    model: Model = load_model(name, torch.device(device)).model
+def _model(name: str, via: Fraction | None, device: str, precision: str) -> Model:
+    model: Model = load_model(name, torch.device(device), via=via).model
     return model.to(PRECISION_DTYPES[precision])
 
 
 @lru_cache(maxsize=64)
-def _speed(name: str, sampling: Sampling, tile: int) -> tuple[float, float]:
+def _speed(
+    name: str, sampling: Sampling, tile: int, via: Fraction | None = None
+) -> tuple[float, float]:
     """Seconds of one thread (an LR pixel read, an output pixel), at the sampling's scale.
 
     The sampling's input is small enough to be one window.
     """
-    model = _model(name, sampling.device, sampling.precision)
+    model = _model(name, via, sampling.device, sampling.precision)
     read = Window.whole(sampling.rows.n_in, sampling.cols.n_in)
     part = Window.whole(min(tile, sampling.rows.n_out), min(tile, sampling.cols.n_out))
     noise = np.random.default_rng(0).random((*read.shape, 3), dtype=np.float32)
@@ -72,7 +75,7 @@ def estimate_seconds(plan: RenderPlan) -> float:
     sampling = dataclasses.replace(
         Sampling.of(plan), rows=_window_of(plan.rows), cols=_window_of(plan.cols)
     )
-    encode, query = _speed(plan.model, sampling, plan.tile)
+    encode, query = _speed(plan.model, sampling, plan.tile, plan.via)
     turns = (8 if plan.self_ensemble else 1) * len(plan.passes)
     reads = sum(task.read.pixels for task in plan.tasks())
     busy = min(plan.workers, plan.task_count)

@@ -1,13 +1,16 @@
-"""Which pixel size a network is told: the true one, a multiple of it, or one it was trained with."""
+"""Which pixel size a network is told: the true one, a multiple of it, or a trained one."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from liif_cli.errors import UsageError
-from liif_cli.geometry.axis import AxisMap
+
+if TYPE_CHECKING:
+    from liif_cli.geometry.axis import AxisMap
 
 TRAINED_SCALE = 4.0
 """Largest scale that the published models were trained at (paper, section 4)."""
@@ -82,3 +85,5 @@ class CellPolicy:
 
 SCALED = CellPolicy()
 CLAMPED = CellPolicy(clamped=True)
+DEFAULT_CELL = CLAMPED
+"""What networks are told unless asked otherwise (docs/decisions/0006)."""

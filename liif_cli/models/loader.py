@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import liif_cli
 from liif_cli.errors import CheckpointError, UsageError
+from liif_cli.geometry.cell import TRAINED_SCALE
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,13 @@ class LoadedModel:
     name: str
     digest: str
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def largest_scale(self) -> float:
+        """The largest scale it was trained at by its card, else that of the published models."""
+        recipe = self.card.get("recipe")
+        scale = recipe.get("scale_max") if isinstance(recipe, Mapping) else None
+        return float(scale) if isinstance(scale, int | float) and scale > 0 else TRAINED_SCALE
 
 
 def shipped() -> dict[str, Path]:
@@ -67,28 +76,37 @@ def model_digest(name_or_path: str) -> str:
         ) from error
 
 
-def load_model(name_or_path: str, device: torch.device) -> LoadedModel:
+def load_model(
+    name_or_path: str, device: torch.device, *, via: Fraction | None = None
+) -> LoadedModel:
     """The network of a shipped model, a kernel or a checkpoint file.
 
     Args:
         name_or_path: one of ``model_names()``, or the path of a checkpoint.
         device: where its weights go.
+        via: scale at which it is asked, with Lanczos from there (``models.model.via_model``).
 
     Raises:
-        UsageError: neither a name nor a file.
+        UsageError: neither a name nor a file, or an interpolation kernel by way of a scale.
         CheckpointError: a file that is no checkpoint.
     """
     import torch
 
     from liif_cli.models import checkpoint
-    from liif_cli.models.model import Model, ModelSpec, Part
+    from liif_cli.models.model import Model, ModelSpec, Part, via_model
 
     if name_or_path in KERNELS:
+        if via is not None:
+            raise UsageError(
+                "--via", got=f"--model {name_or_path}", expected="a network", cure="leave --via out"
+            )
         model = Model(ModelSpec(decoder=Part(name_or_path))).eval().to(device)
         return LoadedModel(model, name_or_path, model_digest(name_or_path), {})
     path = _weights_path(name_or_path)
     loaded = checkpoint.load(path)
     model = loaded.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if via is not None:
+        model = via_model(model, via)
     return LoadedModel(model, path.stem, model_digest(name_or_path), loaded.card)
 
 

@@ -7,11 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.halo import read_window
 from liif_cli.geometry.window import Window
@@ -71,7 +73,8 @@ class RenderPlan:
         dtype: sample type of input and output.
         model: name or path of the model.
         device, precision: where and how the network runs.
-        cell: factor of the pixel size told to the network.
+        cell: the pixel size told to the network; "scaled" where a clamp changes nothing.
+        via: scale at which the network is asked, with Lanczos from there; None asks it directly.
         self_ensemble: average over 8 flips and turns.
         radius: (rows, cols) LR pixels read around a task's own.
         tile: side of a query.
@@ -104,7 +107,8 @@ class RenderPlan:
     model: str
     device: str
     precision: str
-    cell: float
+    cell: CellPolicy
+    via: Fraction | None
     self_ensemble: bool
     radius: tuple[int, int]
     tile: int
@@ -197,7 +201,8 @@ class RenderPlan:
             "out_shape": list(self.out_shape),
             "format": self.output_format,
             "precision": self.precision,
-            "cell": self.cell,
+            "cell": str(self.cell),
+            "via": str(self.via) if self.via else None,
             "self_ensemble": self.self_ensemble,
             "page": self.page,
             "strip_metadata": self.strip_metadata,
@@ -219,13 +224,17 @@ class RenderPlan:
 
     def to_json(self) -> str:
         """The plan as a JSON object."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        values = dataclasses.asdict(self)
+        values |= {"cell": str(self.cell), "via": str(self.via) if self.via else None}
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> RenderPlan:
         """The inverse of ``to_json``."""
         values = json.loads(text)
         values["roi"] = Window(**values["roi"]) if values.get("roi") else None
+        via = Fraction(values["via"]) if values["via"] else None
+        values |= {"cell": CellPolicy.parse(values["cell"]), "via": via}
         return cls(**{key: _tuples(value) for key, value in values.items()})
 
 

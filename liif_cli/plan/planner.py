@@ -11,7 +11,9 @@ import numpy as np
 
 from liif_cli.errors import OutputError, PlanError, UsageError
 from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.cell import SCALED, CellPolicy
 from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 from liif_cli.io.limits import holds, kind_of
 from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
@@ -137,7 +139,8 @@ def make_plan(
             model=spec.model,
             device=machine.device,
             precision=precision,
-            cell=spec.cell,
+            cell=_cell(spec, (height, width), out_shape),
+            via=spec.via,
             self_ensemble=spec.self_ensemble,
             radius=cost.radius,
             tile=layout.tile,
@@ -207,6 +210,14 @@ def _part_of(
                 f"raise --max-memory, or use a format that streams instead of {output.format}",
             )
     return dataclasses.replace(whole, via_store=True, memory={**memory, "exporter": STREAM_BYTES})
+
+
+def _cell(spec: RenderSpec, in_shape: tuple[int, int], out_shape: tuple[int, int]) -> CellPolicy:
+    """The policy as far as it changes the cells at the scale at which the network is asked."""
+    if spec.via is not None:
+        out_shape = SizeRequest(scale=(spec.via, spec.via)).output_shape(*in_shape)
+    rows, cols = (AxisMap(a, b) for a, b in zip(in_shape, out_shape, strict=True))
+    return (spec.cell or SCALED).at(rows, cols)
 
 
 def _check_format(output: OutputFacts, out_shape: tuple[int, int], source: InputFacts) -> None:

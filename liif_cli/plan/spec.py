@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
+from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 
@@ -24,7 +26,8 @@ class RenderSpec:
         format: one of ``FORMATS``.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: one of ``PRECISIONS``; auto is fp32 on the CPU, fp16 on an accelerator.
-        cell: factor of the pixel size told to the network; 1 is the paper's.
+        cell: the pixel size told to the network; None is the default policy.
+        via: scale at which the network is asked, with Lanczos from there; None asks it directly.
         tile: side of a rendered tile in output pixels; None chooses.
         max_memory: bytes of the whole process; None is half of the free memory, 4 GiB at most.
         self_ensemble: average the results of the 8 flips and turns of the input.
@@ -42,7 +45,8 @@ class RenderSpec:
     format: str = "auto"
     device: str = "auto"
     precision: str = "auto"
-    cell: float = 1.0
+    cell: CellPolicy | None = None
+    via: Fraction | None = None
     tile: int | None = None
     max_memory: int | None = None
     self_ensemble: bool = False

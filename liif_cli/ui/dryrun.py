@@ -13,7 +13,7 @@ from liif_cli.engine.probe import estimate_seconds
 from liif_cli.errors import EXIT_FAILED, EXIT_OK
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import RenderSpec
-from liif_cli.ui.format import duration, megapixels, named, sides, size_of
+from liif_cli.ui.format import deviations, duration, megapixels, named, sides, size_of
 from liif_cli.ui.progress import batch_progress, plan_details
 
 
@@ -73,7 +73,7 @@ def _print_table(planned: list[PlannedImage], seconds: list[float], console: Con
         tasks, memory, disk, time = _costs(image, plan, estimate)
         table.add_row(
             escape(f"{plan.input}\n-> {plan.output}"),
-            f"{sides(plan.in_shape)}\n-> {sides(plan.region.shape)}",
+            "\n".join([sides(plan.in_shape), f"-> {sides(plan.region.shape)}", *deviations(plan)]),
             tasks.partition(" ")[0],
             memory.partition(" ")[2].replace(" of", "\nof"),
             disk.partition(" ")[2],
@@ -92,7 +92,7 @@ def _print_lines(planned: list[PlannedImage], seconds: list[float], console: Con
             _line(console, f"error: {named(image.input, image.error or 'no plan')}")
             continue
         sizes = f"{sides(plan.in_shape)} -> {sides(plan.region.shape)}"
-        costs = ", ".join(_costs(image, plan, estimate))
+        costs = ", ".join([*deviations(plan), *_costs(image, plan, estimate)])
         _line(console, f"{plan.input} -> {plan.output}: {sizes}, {costs}")
 
 

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from liif_cli.geometry.cell import SCALED
+from liif_cli.geometry.size import SizeRequest
+from liif_cli.plan.plan import RenderPlan
+
 
 def sides(shape: tuple[int, int]) -> str:
     """(3000, 4000) -> "4000x3000"."""
     return f"{shape[1]}x{shape[0]}"
+
+
+def deviations(plan: RenderPlan) -> list[str]:
+    """What of a plan is not the paper's plain rendering: the cell, a scale on the way."""
+    told = [f"cell {plan.cell}"] if plan.cell != SCALED else []
+    if plan.via is None:
+        return told
+    between = SizeRequest(scale=(plan.via, plan.via)).output_shape(*plan.in_shape)
+    return [*told, f"via x{float(plan.via):g} ({sides(between)}) and Lanczos"]
 
 
 def size_of(count: int) -> str:

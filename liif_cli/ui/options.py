@@ -7,12 +7,14 @@ import logging
 import math
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from liif_cli.errors import UsageError
+from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.geometry.window import Window
 from liif_cli.plan.spec import FORMATS, PRECISIONS, TILE_RANGE
@@ -24,6 +26,9 @@ _UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
 _UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_SCALE = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
+MOST_VIA = 64
+"""Largest scale of an image in between; beyond, nobody could tell it from the output."""
 _DEVICE = re.compile(r"auto|cpu|cuda(?::\d+)?")
 
 
@@ -91,6 +96,35 @@ class RoiType(_TextType):
             expected="X,Y,W,H in whole input pixels, W and H above 0",
             cure="for instance --roi 1000,500,2000,1500",
         )
+
+
+class CellType(_TextType):
+    """scaled, clamped or a factor as a CellPolicy."""
+
+    name = "scaled|clamped|FACTOR"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> CellPolicy:
+        return CellPolicy.of(value)
+
+
+class ViaType(_TextType):
+    """A scale of 1 or more, exact."""
+
+    name = "S"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Fraction:
+        if isinstance(value, Fraction):
+            return value
+        text = str(value).strip().lower().removeprefix("x")
+        scale = Fraction(text) if _SCALE.fullmatch(text) else Fraction(0)
+        if not 1 <= scale <= MOST_VIA:
+            raise UsageError(
+                "--via",
+                got=repr(value),
+                expected=f"a scale of 1 to {MOST_VIA}",
+                cure="for instance --via 4",
+            )
+        return scale
 
 
 class DeviceType(_TextType):
@@ -335,11 +369,15 @@ def render_options(command: F) -> F:
         ),
         click.option(
             "--cell",
-            type=click.FloatRange(min=0, min_open=True),
-            default=1.0,
-            show_default=True,
-            metavar="FACTOR",
-            help="Factor of the pixel size told to the network; 1 is the true size.",
+            type=CellType(),
+            help="Pixel size told to the network. scaled: the true one, as the paper has it; "
+            "clamped: never smaller than at the largest scale it was trained at; or a factor of "
+            f"the true one. [default: {DEFAULT_CELL}]",
+        ),
+        click.option(
+            "--via",
+            type=ViaType(),
+            help="Render at scale S and resample that by Lanczos to the wanted size.",
         ),
         click.option(
             "--tile",

@@ -31,7 +31,7 @@ from liif_cli.engine.events import (
     Warned,
 )
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.ui.format import duration, megapixels, named, rate, sides, size_of
+from liif_cli.ui.format import deviations, duration, megapixels, named, rate, sides, size_of
 
 LINE_SECONDS = 10.0
 """A plain line an image at least this often."""
@@ -324,8 +324,9 @@ def batch_progress(*, quiet: bool, verbose: bool) -> BatchProgress:
 def plan_details(plan: RenderPlan) -> str:
     """What a plan decided and what it costs, on one line."""
     where = "by way of a tile store" if plan.via_store else "in memory"
+    how = "".join(f", {text}" for text in deviations(plan))
     return (
-        f"{plan.model} on {plan.device} in {plan.precision}, {plan.task_count} tasks of "
+        f"{plan.model} on {plan.device} in {plan.precision}{how}, {plan.task_count} tasks of "
         f"{sides(plan.task)} in tiles of {plan.tile}, {plan.workers} workers, {where}; memory "
         f"{size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}, disk "
         f"{size_of(plan.projected_disk)} at most"

@@ -25,13 +25,14 @@ def render(
     rows, cols = (AxisMap(a, b) for a, b in zip(image.shape[2:], out_shape, strict=True))
     radius = (model.radius(rows), model.radius(cols))
     decoder = model.render_decoder
+    cell = (model.asked(rows).cell, model.asked(cols).cell)
     latents: dict[Window, Latent] = {}
     result = torch.full((*out_shape, 3), torch.nan, dtype=image.dtype)
     for tile in TileGrid(*out_shape, *(tile_shape or out_shape)):
         read = read_window(tile, rows, cols, radius)
         if read not in latents:
             part = image[(..., *read.to_slices())]
-            latents[read] = decoder.prepare(part, model.encode(part), (rows.cell, cols.cell))
+            latents[read] = decoder.prepare(part, model.encode(part), cell)
         result[tile.to_slices()] = decoder.query(
             latents[read],
             rows.slice(tile.row_off, tile.row_stop, read.row_off),

@@ -6,16 +6,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from liif_cli.geometry.resample import cubic, cubic_support, cubic_taps, resample_weights
+from liif_cli.geometry.resample import (
+    CUBIC,
+    LANCZOS3,
+    Kernel,
+    cubic,
+    cubic_support,
+    cubic_taps,
+    lanczos3,
+    resample_weights,
+)
 
 sides = st.integers(1, 40)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "filter"),
+    [(CUBIC, Image.Resampling.BICUBIC), (LANCZOS3, Image.Resampling.LANCZOS)],
+)
 @given(sides, sides, sides, sides, st.integers(0, 2**32 - 1))
-def test_equals_pillow(in_height: int, in_width: int, height: int, width: int, seed: int) -> None:
+def test_equals_pillow(
+    kernel: Kernel,
+    filter: Image.Resampling,
+    in_height: int,
+    in_width: int,
+    height: int,
+    width: int,
+    seed: int,
+) -> None:
     image = np.random.default_rng(seed).random((in_height, in_width), dtype=np.float32)
-    pillow = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
-    rows, cols = resample_weights(in_height, height), resample_weights(in_width, width)
+    pillow = Image.fromarray(image).resize((width, height), filter)
+    rows = resample_weights(in_height, height, kernel)
+    cols = resample_weights(in_width, width, kernel)
     np.testing.assert_allclose(rows @ image @ cols.T, np.asarray(pillow), rtol=0, atol=2e-6)
 
 
@@ -52,6 +74,13 @@ def test_growing_reproduces_a_parabola_inside(n_in: int, scale: int) -> None:
 def test_kernel_interpolates() -> None:
     at = np.array([0, 1, -1, 2, -2, 3, 0.5, -0.5, 1.5])
     assert cubic(at).tolist() == [1, 0, 0, 0, 0, 0, 0.5625, 0.5625, -0.0625]
+
+
+def test_lanczos_interpolates() -> None:
+    at = np.array([0, 1, -1, 2, -2, 3, -3, 3.5])
+    np.testing.assert_allclose(lanczos3(at), [1, 0, 0, 0, 0, 0, 0, 0], atol=1e-16)
+    # sinc(1/2) sinc(1/6) = (2 / pi) (3 / pi)
+    np.testing.assert_allclose(lanczos3(np.array([0.5, -0.5])), 6 / np.pi**2, atol=1e-15)
 
 
 def test_same_size_changes_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liif_cli.errors import OutputError, PlanError, UsageError
+from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes, parse_memory
 from liif_cli.plan.plan import RenderPlan
@@ -94,9 +96,32 @@ def test_tasks_cover_every_pixel_once_and_carry_their_halo(
         assert plan.shard % plan.chunk == 0
 
 
-def test_json_both_ways() -> None:
-    plan = plan_of(SizeRequest.from_size("20000x15000"))
+@pytest.mark.parametrize("cell", [None, "scaled", "clamped:4", "clamped:2.5", "0.3"])
+@pytest.mark.parametrize("via", [None, "4", "37/10", "1/3"])
+def test_json_both_ways(cell: str | None, via: str | None) -> None:
+    plan = plan_of(
+        SizeRequest.from_size("20000x15000"),
+        cell=CellPolicy.parse(cell) if cell else None,
+        via=Fraction(via) if via else None,
+    )
     assert RenderPlan.from_json(plan.to_json()) == plan
+
+
+def test_a_clamp_is_recorded_where_it_acts() -> None:
+    """At the scale that the network is asked at."""
+    clamped = CellPolicy.parse("clamped:4")
+    for scale, via, acts in (
+        ("4", None, False),
+        ("1x4", None, False),
+        ("5", None, True),
+        ("2x5", None, True),
+        ("5", Fraction(4), False),
+        ("2", Fraction(6), True),
+    ):
+        plan = plan_of(SizeRequest.from_scale(scale), cell=clamped, via=via)
+        assert (str(plan.cell) == "clamped:4") is acts, (scale, via)
+        assert plan.identity()["cell"] == ("clamped:4" if acts else "scaled")
+        assert plan.identity()["via"] == (str(via) if via else None)
 
 
 def test_fingerprint_follows_what_decides_the_pixels_and_nothing_else() -> None:
@@ -107,7 +132,9 @@ def test_fingerprint_follows_what_decides_the_pixels_and_nothing_else() -> None:
         {"input_digest": "e"},
         {"model_digest": "v"},
         {"out_shape": (3000, 4001)},
-        {"cell": 2.0},
+        {"cell": CellPolicy(factor=2.0)},
+        {"cell": CellPolicy.parse("clamped:4")},
+        {"via": Fraction(4)},
         {"precision": "bf16"},
         {"self_ensemble": True},
         {"output_format": "zarr"},

@@ -20,6 +20,7 @@ from liif_cli.engine.events import (
     TaskDone,
     Warned,
 )
+from liif_cli.geometry.cell import SCALED
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.ui.progress import BarProgress, PlainProgress, batch_progress
 
@@ -50,7 +51,8 @@ def plan(name: str = "in/a.png", **changes: Any) -> RenderPlan:
         "model": "bicubic",
         "device": "cpu",
         "precision": "fp32",
-        "cell": 1.0,
+        "cell": SCALED,
+        "via": None,
         "self_ensemble": False,
         "radius": (2, 2),
         "tile": 256,

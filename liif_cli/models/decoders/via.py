@@ -1,7 +1,7 @@
 """A decoder asked at one fixed scale, and Lanczos from there to the wanted size (``--via S``).
 
-The image in between has round(n S) pixels on an axis of n. No more of it exists at once than a query
-needs; its pixels come from global indices, so that tiles equal the whole.
+The image in between has round(n S) pixels on an axis of n. No more of it exists at once than a
+query needs; its pixels come from global indices, so that tiles equal the whole.
 """
 
 from __future__ import annotations
