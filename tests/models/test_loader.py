@@ -98,3 +98,19 @@ def test_digest_needs_no_torch(weights: Path) -> None:
     assert own == loader.model_digest(str(weights))
     assert kernel == loader.model_digest("bicubic")
     assert imported == "False"
+
+
+@pytest.mark.parametrize(
+    ("card", "largest"),
+    [
+        ({}, 4.0),
+        ({"recipe": {"scale_max": 8.0}}, 8.0),
+        ({"recipe": {"scale_max": 2}}, 2.0),
+        ({"recipe": {"scale_max": "8"}}, 4.0),
+        ({"recipe": {"scale_max": 0}}, 4.0),
+        ({"recipe": "the paper's"}, 4.0),
+    ],
+)
+def test_largest_trained_scale_is_the_cards(card: dict[str, object], largest: float) -> None:
+    model = loader.load_model("nearest", CPU).model
+    assert loader.LoadedModel(model, "m", "0", card).largest_scale == largest
