@@ -17,6 +17,7 @@ import torch
 
 from liif_cli.engine.render import ALL_TURNS, IDENTITY, Sampling, Turn, WindowRenderer
 from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.halo import read_window
 from liif_cli.geometry.window import Window
@@ -76,7 +77,8 @@ def render_timed(
         self_ensemble: average over the 8 flips and turns.
     """
     rows, cols = (AxisMap(a, b) for a, b in zip(pixels.shape[:2], out_shape, strict=True))
-    sampling = Sampling(rows, cols, cell, str(place.device), place.precision)
+    told = CellPolicy.of(cell)
+    sampling = Sampling(rows, cols, told, str(place.device), place.precision)
     radius = model.radius(rows), model.radius(cols)
     turns = ALL_TURNS if self_ensemble else (IDENTITY,)
     result = np.zeros((*out_shape, 3), np.float32)
