@@ -134,11 +134,13 @@ class PixelReader(Protocol):
 
 @dataclass(frozen=True)
 class OutputInfo:
-    """What goes beside the pixels into an output file.
+    """What goes beside the pixels into an output file, and the choices that its format offers.
 
     ``alpha``: the last channel is straight alpha. ``exif`` (without its "Exif" header) and ``xmp``
     are of the output already: upright, of its size and resolution.
     ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
+    ``band_names``: a name a channel, or none. ``compression`` and ``pyramid``: one of the
+    exporter's own, "" for its first.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -149,6 +151,9 @@ class OutputInfo:
     exif: bytes | None = field(default=None, repr=False)
     xmp: bytes | None = field(default=None, repr=False)
     offset: tuple[int, int] = (0, 0)
+    band_names: tuple[str, ...] = ()
+    compression: str = ""
+    pyramid: str = ""
 
 
 class Exporter(Protocol):

@@ -1,68 +1,53 @@
-"""The canvas of a large output: a sharded Zarr v3 array whose shards are its done marks."""
+"""The canvas of a large output: a Zarr v3 group whose first array is filled shard by shard.
+
+The group becomes an OME-Zarr image when it is finished (``io/pyramid.py``, ``io/omezarr.py``): full
+resolution is the array "0", the reduced levels are "1", "2", ... beside it. Nothing is copied.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-import zarr.errors
-from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import LocalStore
 
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import output_errors, write_atomically
 from liif_cli.io.base import Pixels
-
-if TYPE_CHECKING:
-    from zarr.core.buffer import Buffer
+from liif_cli.io.shards import ShardedArray
 
 ATTRIBUTE = "liif"
-VERSION = 1
-_AXES = ("c", "y", "x")
-# an all-zero shard must be written too: its object is the mark that it is done
-_CONFIG: Any = {"write_empty_chunks": True}
-_DAMAGE = (RuntimeError, ValueError, KeyError, zarr.errors.BaseZarrError)
-
-
-class DurableStore(LocalStore):
-    """A local store whose objects are flushed to the disk before they get their name.
-
-    zarr's own puts are atomic but not flushed: after a power cut a shard could be there, empty.
-    """
-
-    async def set(self, key: str, value: Buffer) -> None:
-        self._check_writable()
-        await asyncio.to_thread(write_atomically, self.root / key, memoryview(value.to_bytes()))
+VERSION = 2
+"""Of the layout on the disk. 2: a group with levels; 1 was a single array."""
+_DIGEST, _ARRAYS = "digest", "arrays"
 
 
 class TileStore:
-    """Finished pixels (channels, height, width) on the disk, shard by shard.
+    """Finished pixels (channels, height, width) on the disk, shard by shard, and their provenance.
 
-    Each shard is one object, put at once; its presence says that its pixels are done. Shards hold
-    inner chunks with zstd and crc32c, so that windows are read in parts and damage is noticed.
-    Made by ``create`` and ``open``. A ``PixelReader``; threads may read and write at once as long
-    as no two write the same shard.
+    A shard's presence in a store of the right fingerprint is its done mark. Made by ``create`` and
+    ``open``. A ``PixelReader``; threads may read and write at once as long as no two write the same
+    shard. The group's metadata holds digests of its own content and of every array's, since zarr
+    guards chunks only.
     """
 
-    def __init__(self, path: Path, array: zarr.Array[Any]) -> None:
+    def __init__(self, path: Path, base: ShardedArray, attributes: dict[str, Any]) -> None:
         self.path = path
-        self._array = array
-        self.channels, self.height, self.width = array.shape
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-        shards, chunks = array.shards, array.chunks
-        assert shards is not None
-        self.chunk = chunks[1]
-        self.grid = TileGrid(self.height, self.width, shards[1], shards[2])
-        facts: Any = array.attrs[ATTRIBUTE]
+        self.base = base
+        self.attributes = attributes
+        facts = attributes[ATTRIBUTE]
         self.fingerprint: str = facts["fingerprint"]
         self.provenance: dict[str, Any] = facts["provenance"]
+        self.height, self.width, self.channels = base.height, base.width, base.channels
+        self.dtype: np.dtype[Any] = base.dtype
+        self.chunk = base.chunk
+        self.grid: TileGrid = base.grid
 
     @classmethod
     def create(
@@ -85,7 +70,7 @@ class TileStore:
             path: the folder to make.
             height: in pixels.
             width: in pixels.
-            channels: 1 or 3.
+            channels: 1 or more.
             dtype: uint8, uint16 or float32.
             chunk: side of an inner chunk in pixels.
             shard: side of a shard in pixels, a multiple of ``chunk``.
@@ -96,30 +81,28 @@ class TileStore:
         Raises:
             OutputError: something is there already, or it cannot be written.
         """
+        if _metadata_path(path).exists():
+            raise OutputError(
+                str(path), got="a store that is there already", cure="open it or remove it"
+            )
+        base = ShardedArray.create(
+            path / "0",
+            height=height,
+            width=width,
+            channels=channels,
+            dtype=dtype,
+            chunk=chunk,
+            shard=shard,
+            level=level,
+        )
         facts: dict[str, Any] = {
             "version": VERSION,
             "fingerprint": fingerprint,
             "provenance": dict(attributes or {}),
+            _ARRAYS: {"0": file_digest(base.metadata_path)},
         }
-        with output_errors(path):
-            try:
-                array = zarr.create_array(
-                    DurableStore(path),
-                    shape=(channels, height, width),
-                    chunks=(channels, chunk, chunk),
-                    shards=(channels, shard, shard),
-                    dtype=np.dtype(dtype),
-                    compressors=[ZstdCodec(level=level), Crc32cCodec()],
-                    fill_value=0,
-                    dimension_names=_AXES,
-                    attributes={ATTRIBUTE: facts},
-                    config=_CONFIG,
-                )
-            except zarr.errors.ContainsArrayError as error:
-                raise OutputError(
-                    str(path), got="a store that is there already", cure="open it or remove it"
-                ) from error
-        return cls(path, array)
+        # last: a group without its first array would be no store
+        return cls(path, base, _write(path, {ATTRIBUTE: facts}))
 
     @classmethod
     def open(cls, path: Path, fingerprint: str | None = None) -> TileStore:
@@ -130,25 +113,24 @@ class TileStore:
             fingerprint: what the store must have been made for; None takes any.
 
         Raises:
-            OutputError: no store of this program, of a newer version, or of another fingerprint.
+            OutputError: no store of this program, of another version, or of another fingerprint, or
+                one whose metadata are damaged.
         """
-        if not (path / "zarr.json").is_file():
-            # zarr would make the folder
+        if not _metadata_path(path).is_file():
             raise OutputError(str(path), got="no tile store", cure="check the path")
         try:
-            # with_config: the configuration is no part of the metadata
-            array = zarr.open_array(DurableStore(path), mode="r+").with_config(_CONFIG)
-            facts: Any = array.attrs[ATTRIBUTE]
+            attributes = read_attributes(path)
+            facts: Any = attributes[ATTRIBUTE]
             version, found = int(facts["version"]), facts["fingerprint"]
-        except (*_DAMAGE, TypeError, AttributeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OutputError(
                 str(path), got="no readable tile store", cure="remove it and run again"
             ) from error
-        if version > VERSION:
+        if version != VERSION:
             raise OutputError(
                 str(path),
                 got=f"a tile store of version {version}",
-                expected=f"{VERSION} or older",
+                expected=f"version {VERSION}",
                 cure="use the program that wrote it, or remove it",
             )
         if fingerprint is not None and found != fingerprint:
@@ -158,56 +140,54 @@ class TileStore:
                 expected=fingerprint,
                 cure="remove it to start afresh",
             )
-        return cls(path, array)
+        try:
+            if facts[_ARRAYS]["0"] != file_digest(path / "0" / "zarr.json"):
+                raise ValueError("other metadata than were written")
+            return cls(path, ShardedArray.open(path / "0"), attributes)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                str(path / "0" / "zarr.json"),
+                got=f"damaged metadata ({error})",
+                expected="those of the store",
+                cure="remove the store and run again",
+            ) from error
 
     def shard_path(self, row: int, col: int) -> Path:
-        """File of the shard at (row, col) of the grid."""
-        return self.path / "c" / "0" / str(row) / str(col)
+        """File of the shard of full resolution at (row, col) of the grid."""
+        return self.base.shard_path(row, col)
 
     def has_shard(self, row: int, col: int) -> bool:
         """Whether the shard at (row, col) of the grid is done."""
-        try:
-            # an empty file is no shard, but zarr reads it as black
-            return self.shard_path(row, col).stat().st_size > 0
-        except FileNotFoundError:
-            return False
-
-    def _position(self, window: Window) -> tuple[int, int]:
-        return window.row_off // self.grid.tile_height, window.col_off // self.grid.tile_width
+        return self.base.has_shard(row, col)
 
     def missing(self) -> Iterator[Window]:
         """Windows of the shards that are not done, row by row."""
-        return (window for window in self.grid if not self.has_shard(*self._position(window)))
+        return self.base.missing()
 
     @property
     def complete(self) -> bool:
-        """Whether every shard is done."""
-        return next(self.missing(), None) is None
+        """Whether every shard of full resolution is done."""
+        return self.base.complete
+
+    def damaged(self) -> list[tuple[int, int]]:
+        """(row, col) of shards of full resolution that are there and cannot be read whole.
+
+        Reads them all. ``discard`` makes one count as not done, to be rendered again.
+        """
+        return self.base.damaged()
+
+    def discard(self, row: int, col: int) -> None:
+        """Remove a shard, so that it counts as not done."""
+        self.base.discard(row, col)
 
     def write_shard(self, window: Window, pixels: Pixels) -> None:
-        """Write one whole shard, atomically.
-
-        Args:
-            window: exactly one tile of ``grid``.
-            pixels: (window.height, window.width, channels) of the store's dtype.
+        """Write one whole shard (window.height, window.width, channels), atomically.
 
         Raises:
             ValueError: the window is no shard, or the pixels do not fit it.
             OutputError: permission, a full disk.
         """
-        row, col = self._position(window)
-        if window != self.grid.tile(row, col):
-            raise ValueError(f"{window} is not one shard of {self.grid}")
-        if pixels.shape != (*window.shape, self.channels) or pixels.dtype != self.dtype:
-            raise ValueError(f"{pixels.dtype} {pixels.shape} does not fit {window}")
-        planes = np.empty((self.channels, *window.shape), self.dtype)
-        # channel by channel: numpy is 4 times slower on the transposed whole
-        for channel in range(self.channels):
-            planes[channel] = pixels[..., channel]
-        with output_errors(self.path):
-            # without the old object, zarr has nothing to merge with, and its mark is no lie
-            self.shard_path(row, col).unlink(missing_ok=True)
-            self._array[(slice(None), *window.to_slices())] = planes
+        self.base.write_shard(window, pixels)
 
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels).
@@ -216,39 +196,35 @@ class TileStore:
             ValueError: the window leaves the image.
             OutputError: a shard is damaged, or not done yet.
         """
-        if window.clip(self.height, self.width) != window:
-            raise ValueError(f"{window} is not inside {self.width}x{self.height}")
-        for part in self.grid.split(window):
-            position = self._position(part)
-            if not self.has_shard(*position):
-                raise OutputError(
-                    str(self.path),
-                    got=f"no shard {position}",
-                    cure="run the same command again to finish it",
-                )
-        try:
-            planes = np.asarray(self._array[(slice(None), *window.to_slices())])
-        except (*_DAMAGE, OSError) as error:
-            places = [self.shard_path(*self._position(part)) for part in self.grid.split(window)]
-            raise OutputError(
-                str(self.path),
-                got=f"a damaged shard ({error})",
-                expected="intact ones: " + ", ".join(map(str, places)),
-                cure="remove the damaged one and run the same command again",
-            ) from error
-        pixels = np.empty((*window.shape, self.channels), self.dtype)
-        for channel in range(self.channels):
-            pixels[..., channel] = planes[channel]
-        return pixels
+        return self.base.read(window)
 
-    def annotate(self, attributes: Mapping[str, Any]) -> None:
-        """Add attributes beside the store's own.
+    @property
+    def finished(self) -> bool:
+        """Whether it is a whole OME-Zarr image, all levels included."""
+        return "ome" in self.attributes and all(level.complete for level in self.levels())
+
+    def levels(self) -> list[ShardedArray]:
+        """Full resolution, and the reduced levels of a store that was finished.
+
+        Raises:
+            OutputError: the metadata of a level are damaged.
+        """
+        names = sorted(self.attributes[ATTRIBUTE][_ARRAYS], key=int)
+        return [self.base, *(ShardedArray.open(self.path / name) for name in names[1:])]
+
+    def annotate(self, attributes: Mapping[str, Any], levels: int | None = None) -> None:
+        """Add attributes beside the store's own; with ``levels``, say that these are all there.
 
         Raises:
             OutputError: permission, a full disk.
         """
-        with output_errors(self.path):
-            self._array.update_attributes(dict(attributes))
+        facts = dict(self.attributes[ATTRIBUTE])
+        if levels is not None:
+            facts[_ARRAYS] = {
+                str(number): file_digest(self.path / str(number) / "zarr.json")
+                for number in range(levels)
+            }
+        self.attributes = _write(self.path, {**self.attributes, **attributes, ATTRIBUTE: facts})
 
     def move(self, path: Path) -> None:
         """Rename the store's folder; the store goes on under the new name.
@@ -258,16 +234,90 @@ class TileStore:
         """
         self.path.rename(path)
         moved = TileStore.open(path)
-        self.path, self._array = moved.path, moved._array
+        self.path, self.base = moved.path, moved.base
+
+
+def is_tile_store(path: Path) -> bool:
+    """Whether a folder is a store of this program, of any version, finished or not."""
+    try:
+        return ATTRIBUTE in read_attributes(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def damaged(store: TileStore) -> list[tuple[int, int]]:
-    """Shards (row, col) of the grid that are missing or cannot be read; reads all of them."""
-    grid, bad = store.grid, []
-    for row in range(grid.rows):
-        for col in range(grid.cols):
-            try:
-                store.read(grid.tile(row, col))
-            except OutputError:
-                bad.append((row, col))
-    return bad
+    """(row, col) in ``store.grid`` of the shards of full resolution that cannot be read whole."""
+    return store.damaged()
+
+
+def metadata_damage(path: Path) -> dict[str, str]:
+    """What is wrong with the metadata of a store: file below ``path`` -> what. Empty when intact.
+
+    Raises:
+        OutputError: the group's metadata cannot be read at all.
+    """
+    name = _metadata_path(path).name
+    try:
+        attributes = read_attributes(path)
+        facts = attributes[ATTRIBUTE]
+        found = {}
+        if facts.get(_DIGEST) != _digest_of(_document(path)):
+            found[name] = "its content is not what its digest says"
+        for array, digest in sorted(facts[_ARRAYS].items()):
+            file = path / array / name
+            if not file.is_file():
+                found[f"{array}/{name}"] = "missing"
+            elif file_digest(file) != digest:
+                found[f"{array}/{name}"] = "its content is not what its digest says"
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(
+            str(_metadata_path(path)),
+            got=f"damaged metadata ({error!r})",
+            expected="those of a tile store",
+            cure="remove the store and run again",
+        ) from error
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Attributes of the group or array in a folder.
+
+    Raises:
+        ValueError, KeyError, TypeError, OSError: there is none that can be understood.
+    """
+    return dict(_document(path)["attributes"])
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _metadata_path(path: Path) -> Path:
+    return path / "zarr.json"
+
+
+def _document(path: Path) -> dict[str, Any]:
+    text = _metadata_path(path).read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def _digest_of(document: dict[str, Any]) -> str:
+    """SHA-256 of the group's metadata without the digest itself, whatever the spaces between."""
+    attributes = dict(document["attributes"])
+    attributes[ATTRIBUTE] = {k: v for k, v in attributes[ATTRIBUTE].items() if k != _DIGEST}
+    text = json.dumps({**document, "attributes": attributes}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(path: Path, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Put the group's metadata, with its digest, at once; returns the attributes as written."""
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    # through JSON: the digest is of what will be read
+    document = json.loads(json.dumps(document))
+    document["attributes"][ATTRIBUTE][_DIGEST] = _digest_of(document)
+    text = json.dumps(document, indent=2, sort_keys=True)
+    with output_errors(path):
+        write_atomically(_metadata_path(path), text.encode())
+    return dict(document["attributes"])

@@ -29,7 +29,7 @@ def facts_of(path: Path) -> Facts:
     """
     if path.suffix.lower() in WEIGHTS_SUFFIXES:
         return _weights(path)
-    if _is_tile_store(path):
+    if (path / "zarr.json").is_file() and _is_tile_store(path):
         return _tile_store(path)
     return _image(path)
 
@@ -84,17 +84,9 @@ def _pair(values: tuple[float, float] | None) -> str | None:
 
 
 def _is_tile_store(path: Path) -> bool:
-    if not (path / "zarr.json").is_file():
-        return False
-    import json
+    from liif_cli.io.tilestore import is_tile_store
 
-    from liif_cli.io.tilestore import ATTRIBUTE
-
-    try:
-        metadata = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return False  # reading it as an image says what is wrong with it
-    return isinstance(metadata, dict) and ATTRIBUTE in metadata.get("attributes", {})
+    return is_tile_store(path)
 
 
 def _tile_store(path: Path) -> Facts:

@@ -53,7 +53,7 @@ def test_a_signal_in_the_middle(
     process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, text=True, env=ENV)
     limit = time.monotonic() + 120
     # a shard that is done is a file under c/ of the hidden store
-    while not list(target.parent.glob(".*.zarr/c/*/*/[0-9]")):
+    while not list(target.parent.glob(".*.zarr/0/c/*/*/[0-9]")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.01)
@@ -67,7 +67,7 @@ def test_a_signal_in_the_middle(
         assert "Traceback" not in stderr
     assert not target.exists()
     # what is done stays
-    assert 0 < len(list(target.parent.glob(".*.zarr/c/*/*/[0-9]"))) < SHARDS
+    assert 0 < len(list(target.parent.glob(".*.zarr/0/c/*/*/[0-9]"))) < SHARDS
 
     again = subprocess.run(command(tmp_path), capture_output=True, text=True, env=ENV, timeout=300)
     assert again.returncode == 0, again.stderr

@@ -94,7 +94,7 @@ def test_through_the_store_or_in_memory_the_pixels_are_the_same(
     whole = np.asarray(Image.open(tmp_path / "whole.png"))
     path = tmp_path / f"a{suffix}"
     if suffix == ".zarr":
-        got = np.moveaxis(np.asarray(zarr.open_array(path, mode="r")), 0, -1)
+        got = np.moveaxis(np.asarray(zarr.open_array(path / "0", mode="r")), 0, -1)
     else:
         got = tifffile.imread(path) if suffix == ".tif" else np.asarray(Image.open(path))
     assert np.abs(got.astype(int) - whole).max() <= 1
@@ -159,7 +159,7 @@ def test_what_a_killed_process_left_in_a_store_does_not_end_up_in_the_output(
         upscale_batch(photo, tmp_path / "a.zarr", spec_of("400x300"), listen=events).exit_code == 0
     )
     assert list(tmp_path.rglob("*partial*")) == []
-    assert zarr.open_array(tmp_path / "a.zarr", mode="r").shape == (3, 300, 400)
+    assert zarr.open_array(tmp_path / "a.zarr/0", mode="r").shape == (3, 300, 400)
 
 
 def test_a_half_written_file_is_never_taken_for_a_finished_one(
@@ -293,7 +293,7 @@ def test_what_overflows_half_precision_is_rendered_again_in_fp32(
         report = upscale_batch(photo, tmp_path / f"{precision}{suffix}", spec, listen=events)
         assert report.exit_code == 0, report
     exact, again = (
-        np.asarray(zarr.open_array(path, mode="r") if suffix == ".zarr" else Image.open(path))
+        np.asarray(zarr.open_array(path / "0", mode="r") if suffix == ".zarr" else Image.open(path))
         for path in (tmp_path / f"fp32{suffix}", tmp_path / f"fp16{suffix}")
     )
     np.testing.assert_array_equal(exact, again)

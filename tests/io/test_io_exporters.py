@@ -30,7 +30,7 @@ def read_pillow(path: Path) -> np.ndarray:
 
 
 def read_zarr(path: Path) -> np.ndarray:
-    array = zarr.open_array(str(path), mode="r")
+    array = zarr.open_group(str(path), mode="r")["0"]
     assert array.metadata.dimension_names == ("c", "y", "x")
     return np.asarray(array).transpose(1, 2, 0).squeeze()
 

@@ -1,4 +1,4 @@
-"""Zarr v3: the tile store itself, finished."""
+"""OME-Zarr 0.5: the tile store itself, finished."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from liif_cli.io.atomic import output_errors
+from liif_cli.io.atomic import final_name, output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_limit
 
 
 class ZarrExporter:
-    """All sample types and any number of bands, in bounded memory.
+    """All sample types, any number of channels, in bounded memory; reduced levels included.
 
-    A finished tile store on the same file system is renamed, not copied: the reader that was given
-    lives on under ``path``, and is of no use after ``path`` is renamed in turn.
+    A complete tile store on the same file system gets its levels and is renamed, not copied: the
+    reader that was given lives on under ``path``, and is of no use after ``path`` is renamed in
+    turn. Levels that are there already stay, so that a pyramid that was cut short is gone on with.
     """
 
     name = "zarr"
@@ -27,6 +29,8 @@ class ZarrExporter:
     max_side = None
     streams = True
     channels: tuple[int, ...] | None = None
+    compressions: tuple[str, ...] = ()
+    pyramids: tuple[str, ...] = ()
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write the folder ``path``.
@@ -39,19 +43,42 @@ class ZarrExporter:
         check_limit(self, pixels, path, info.alpha)
         store = pixels if isinstance(pixels, TileStore) and pixels.complete else None
         with output_errors(path):
+            if store is not None:
+                finish(store, path, info)
             if store is None or not _moved(store, path):
-                store = TileStore.create(
-                    path,
-                    height=pixels.height,
-                    width=pixels.width,
-                    channels=pixels.channels,
-                    dtype=np.dtype(pixels.dtype),
-                    fingerprint=store.fingerprint if store else "",
-                    attributes=info.provenance,
-                )
-                for window in store.grid:
-                    store.write_shard(window, pixels.read(window))
-            store.annotate(_attributes(info))
+                finish(_copy(pixels, path, info), path, info)
+
+
+def finish(store: Any, path: Path, info: OutputInfo) -> None:
+    """Make a complete store an OME-Zarr image; ``path`` gives its name.
+
+    Raises:
+        OutputError: a damaged shard, permission, a full disk.
+    """
+    from liif_cli.io.omezarr import ome_attributes
+    from liif_cli.io.pyramid import build_levels
+
+    levels = build_levels(store.base, store.path, codec_workers())
+    attributes = {"ome": ome_attributes(final_name(path).stem, levels, info), **_attributes(info)}
+    # one put: from here on it is an image
+    store.annotate(attributes, levels=len(levels))
+
+
+def _copy(pixels: PixelReader, path: Path, info: OutputInfo) -> Any:
+    from liif_cli.io.tilestore import TileStore
+
+    store = TileStore.create(
+        path,
+        height=pixels.height,
+        width=pixels.width,
+        channels=pixels.channels,
+        dtype=np.dtype(pixels.dtype),
+        fingerprint=getattr(pixels, "fingerprint", ""),
+        attributes=getattr(pixels, "provenance", info.provenance),
+    )
+    for window in store.grid:
+        store.write_shard(window, pixels.read(window))
+    return store
 
 
 def _moved(store: Any, path: Path) -> bool:
@@ -75,4 +102,6 @@ def _attributes(info: OutputInfo) -> dict[str, Any]:
         found["resolution"] = list(info.resolution)
     if info.software:
         found["software"] = info.software
+    if info.band_names:
+        found["band_names"] = list(info.band_names)
     return found

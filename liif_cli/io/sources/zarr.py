@@ -48,7 +48,6 @@ class ZarrSource:
         if not is_zarr_store(path):
             raise InputError(str(path), got="no Zarr metadata", expected="a Zarr array or group")
         array, names, attributes = _open(path)
-        _refuse_unfinished(path, array)
         self._array = array
         self._axes = _axes(path, array.shape, names)
         rows, cols, channels = self._axes
@@ -111,6 +110,8 @@ def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
     import zarr
     import zarr.errors
 
+    from liif_cli.io.tilestore import is_tile_store
+
     try:
         found: Any = zarr.open(str(path), mode="r")
         if isinstance(found, zarr.Array):
@@ -118,6 +119,9 @@ def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
             known = _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
             return found, known, found.attrs.asdict()
         attributes = found.attrs.asdict()
+        if is_tile_store(path):
+            _refuse_unfinished(path)
+            return found["0"], ["c", "y", "x"], attributes
         scales = attributes.get("ome", attributes).get("multiscales")
         if not scales:
             raise InputError(
@@ -187,12 +191,10 @@ def _bytes(text: Any) -> bytes | None:
     return base64.b64decode(text) if isinstance(text, str) else None
 
 
-def _refuse_unfinished(path: Path, array: Any) -> None:
+def _refuse_unfinished(path: Path) -> None:
     """Zarr gives zeros for what was never written; a tile store knows better."""
-    from liif_cli.io.tilestore import ATTRIBUTE, TileStore
+    from liif_cli.io.tilestore import TileStore
 
-    if ATTRIBUTE not in array.attrs:
-        return
     try:
         complete = TileStore.open(path).complete
     except OutputError as error:

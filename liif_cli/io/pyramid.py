@@ -1,0 +1,225 @@
+"""Reduced levels of an image, each half of the one before, made out of core.
+
+A pixel of a level is the mean of the 2 x 2 pixels under it in the level before, whole numbers
+rounded half to even: rounding up instead would lighten each level by an eighth of a step. The last
+row or column of an odd side has only its own pixels. So level k is exactly 2**k times coarser, and
+ceil(side / 2**k) long.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liif_cli.errors import OutputError
+from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.window import Window
+from liif_cli.io.atomic import final_name, output_errors, partial_path
+from liif_cli.io.base import PixelReader, Pixels
+from liif_cli.io.shards import Planes, ShardedArray
+from liif_cli.io.tilestore import TileStore
+
+SMALLEST = 512
+"""Levels are added until the longer side is below this."""
+_SHARD, _CHUNK = 2048, 512
+_THREAD_BYTES = 64 * 2**20
+_MEMORY_BYTES = 16 * 2**20
+
+
+def level_shapes(height: int, width: int, below: int = SMALLEST) -> list[tuple[int, int]]:
+    """(height, width) of full resolution and of the levels until the longer side is < ``below``."""
+    shapes = [(height, width)]
+    while max(shapes[-1]) >= below and shapes[-1] != (1, 1):
+        shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
+    return shapes
+
+
+def halve(values: npt.NDArray[Any], axes: tuple[int, int] = (-2, -1)) -> npt.NDArray[Any]:
+    """Mean of 2 x 2 over the two axes; unsigned integers half to even, floats in their own type."""
+    rows, cols = (axis % values.ndim for axis in axes)
+    width = [(0, 0)] * values.ndim
+    for axis in (rows, cols):
+        width[axis] = (0, values.shape[axis] % 2)
+    if any(pad for _, pad in width):
+        values = np.pad(values, width, mode="edge")
+    whole = values.dtype.kind in "ui"
+    wide: Any = {1: np.uint16, 2: np.uint32}[values.dtype.itemsize] if whole else values.dtype
+    pairs = np.add(_every_second(values, rows, 0), _every_second(values, rows, 1), dtype=wide)
+    total = _every_second(pairs, cols, 0) + _every_second(pairs, cols, 1)
+    if not whole:
+        return np.asarray(total * values.dtype.type(0.25))
+    total += 1 + ((total >> 2) & 1)
+    total >>= 2
+    return np.asarray(total.astype(values.dtype))
+
+
+def _every_second(values: npt.NDArray[Any], axis: int, start: int) -> npt.NDArray[Any]:
+    cut = [slice(None)] * values.ndim
+    cut[axis] = slice(start, None, 2)
+    return values[tuple(cut)]
+
+
+def build_levels(base: ShardedArray, folder: Path, workers: int) -> list[ShardedArray]:
+    """Make what is missing of the levels "1", "2", ... of ``base`` as arrays in ``folder``.
+
+    Shards that are there already stay, so that a pyramid that was cut short is gone on with. A
+    level's shard is half as long as one of ``base``: it comes from exactly one of those.
+
+    Returns:
+        ``base`` and the levels.
+
+    Raises:
+        OutputError: a damaged shard, permission, a full disk.
+    """
+    shard = max(base.chunk, base.grid.tile_height // 2 // base.chunk * base.chunk)
+    return [base, *_build(base, folder, base.chunk, shard, SMALLEST, workers)]
+
+
+@contextmanager
+def reduced_levels(
+    pixels: PixelReader, path: Path, workers: int, below: int = SMALLEST
+) -> Iterator[list[PixelReader]]:
+    """Full resolution and the reduced levels, for the time that an exporter needs them.
+
+    Those of a finished store are used. Otherwise they are made, in memory where they are small, or
+    in a hidden folder beside ``path`` that is removed at the end.
+
+    Args:
+        pixels: full resolution.
+        path: the file to write, which says where the levels may lie.
+        workers: threads.
+        below: levels are added until the longer side is below this.
+
+    Raises:
+        OutputError: a damaged shard, permission, a full disk.
+    """
+    ready: list[PixelReader] = [pixels]
+    if isinstance(pixels, TileStore) and pixels.finished:
+        ready = [pixels, *pixels.levels()[1:]]
+    wanted = len(level_shapes(pixels.height, pixels.width, below))
+    if len(ready) < wanted and _bytes(ready[-1]) // 3 > _MEMORY_BYTES:
+        folder = partial_path(final_name(path))
+        try:
+            # down to where memory will do
+            ready += _build(ready[-1], folder, _CHUNK, _SHARD // 2, SMALLEST, workers)
+            yield _in_memory(ready[:wanted], wanted)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    else:
+        yield _in_memory(ready[:wanted], wanted)
+
+
+class ArrayLevel:
+    """A level in memory, (height, width, channels)."""
+
+    def __init__(self, array: Pixels) -> None:
+        self.array = array
+        self.height, self.width, self.channels = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels), a view."""
+        return self.array[window.to_slices()]
+
+
+def _in_memory(levels: list[PixelReader], count: int) -> list[PixelReader]:
+    while len(levels) < count:
+        finer = levels[-1]
+        height, width = level_shapes(finer.height, finer.width, 1)[1]
+        array = np.empty((height, width, finer.channels), finer.dtype)
+        for window in TileGrid(height, width, _CHUNK, _SHARD):
+            array[window.to_slices()] = halve(finer.read(_below(window, finer)), (0, 1))
+        levels = [*levels, ArrayLevel(array)]
+    return levels
+
+
+def _bytes(pixels: PixelReader) -> int:
+    return pixels.height * pixels.width * pixels.channels * np.dtype(pixels.dtype).itemsize
+
+
+def _build(
+    base: PixelReader, folder: Path, chunk: int, shard: int, below: int, workers: int
+) -> list[ShardedArray]:
+    """The levels after ``base``."""
+    levels: list[ShardedArray] = []
+    for number, shape in enumerate(level_shapes(base.height, base.width, below)[1:], 1):
+        level = _level(folder / str(number), shape, base, chunk, shard)
+        _fill(levels[-1] if levels else base, level, workers)
+        levels.append(level)
+    return levels
+
+
+def _level(
+    path: Path, shape: tuple[int, int], base: PixelReader, chunk: int, shard: int
+) -> ShardedArray:
+    """The array of a level, made anew where it is not what it should be."""
+    if path.exists():
+        try:
+            found = ShardedArray.open(path)
+            facts = (found.height, found.width, found.channels, found.dtype, found.chunk)
+            same = facts == (*shape, base.channels, base.dtype, chunk)
+            if same and found.grid.tile_height == shard:
+                return found
+        except OutputError:
+            pass  # its making was cut short, or its metadata are damaged
+        with output_errors(path):
+            shutil.rmtree(path)
+    return ShardedArray.create(
+        path,
+        height=shape[0],
+        width=shape[1],
+        channels=base.channels,
+        dtype=base.dtype,
+        chunk=chunk,
+        shard=shard,
+    )
+
+
+def _fill(finer: PixelReader, level: ShardedArray, workers: int) -> None:
+    """Make the missing shards of ``level`` from the finer one, in threads."""
+
+    def make(window: Window) -> None:
+        planes: Planes = np.empty((level.channels, *window.shape), level.dtype)
+        for strip in TileGrid(window.height, window.width, level.chunk, window.width):
+            part = Window(window.row_off + strip.row_off, window.col_off, strip.height, strip.width)
+            found = _planes(finer, _below(part, finer))
+            planes[(slice(None), *strip.to_slices())] = halve(found)
+        level.write_planes(window, planes)
+
+    raw = level.grid.tile_height * level.grid.tile_width * level.channels * level.dtype.itemsize
+    # the shard, what is read for a strip of it, and what the codecs hold of it
+    most = max(1, _THREAD_BYTES // (6 * raw))
+    _in_threads(make, level.missing(), min(workers, most))
+
+
+def _planes(pixels: PixelReader, window: Window) -> Planes:
+    if isinstance(pixels, TileStore):
+        pixels = pixels.base
+    if isinstance(pixels, ShardedArray):
+        return pixels.read_planes(window)
+    return np.moveaxis(pixels.read(window), 2, 0)
+
+
+def _below(window: Window, finer: PixelReader) -> Window:
+    """The pixels of the finer level under ``window``."""
+    return Window(2 * window.row_off, 2 * window.col_off, 2 * window.height, 2 * window.width).clip(
+        finer.height, finer.width
+    )
+
+
+def _in_threads(work: Callable[[Window], None], windows: Iterable[Window], workers: int) -> None:
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(work, window) for window in windows]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
