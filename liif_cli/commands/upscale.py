@@ -17,6 +17,7 @@ from liif_cli.ui import options
 @click.argument("output", type=click.Path(path_type=Path))
 @options.size_options
 @options.render_options
+@options.file_options
 @options.overwrite_option
 @options.verify_option
 @click.option("--suffix", default="", metavar="TEXT", help="Put TEXT behind the output names.")

@@ -308,6 +308,9 @@ class Batch:
             dtypes=exporter.dtypes,
             streams=exporter.streams,
             channels=exporter.channels,
+            compressions=exporter.compressions,
+            pyramids=exporter.pyramids,
+            disk=exporter.disk,
         )
 
     def state(self, plan: RenderPlan) -> OutputState:

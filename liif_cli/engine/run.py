@@ -323,9 +323,14 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
     something else without them.
     """
     resolution = _scaled(info.resolution, plan.scale)
-    region = plan.region
-    offset = (region.row_off, region.col_off)
-    found = OutputInfo(icc=info.icc, resolution=resolution, alpha=plan.alpha, offset=offset)
+    found = OutputInfo(
+        icc=info.icc,
+        resolution=resolution,
+        alpha=plan.alpha,
+        offset=(plan.region.row_off, plan.region.col_off),
+        compression=plan.compression,
+        pyramid=plan.pyramid,
+    )
     if plan.strip_metadata:
         return found
     return dataclasses.replace(

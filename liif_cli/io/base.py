@@ -163,6 +163,9 @@ class Exporter(Protocol):
     ``max_side``: the largest width or height, None without a limit. ``streams``: True when any size
     is written in constant memory, False when the whole image must be held. ``channels``: how many,
     alpha included, the gray and RGB images have that it holds; None for any number and for bands.
+    ``compressions`` and ``pyramids``: what may be chosen, the default first; empty without choice.
+    ``disk``: what is written on the output's disk at most, in sizes of the raw pixels; temporary
+    files count, a tile store does not.
     """
 
     @property
@@ -182,6 +185,15 @@ class Exporter(Protocol):
 
     @property
     def channels(self) -> tuple[int, ...] | None: ...
+
+    @property
+    def compressions(self) -> tuple[str, ...]: ...
+
+    @property
+    def pyramids(self) -> tuple[str, ...]: ...
+
+    @property
+    def disk(self) -> float: ...
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path`` (a temporary name; the caller renames it when this returns).

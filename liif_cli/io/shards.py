@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,8 @@ class ShardedArray:
 
     def __init__(self, path: Path, array: zarr.Array[Any]) -> None:
         self.path = path
+        self.on_read: Callable[[], None] | None = None
+        """Called before each read; may raise to end what reads."""
         self._array = array
         self.channels, self.height, self.width = array.shape
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
@@ -169,12 +171,8 @@ class ShardedArray:
         return None
 
     def damaged(self) -> list[tuple[int, int]]:
-        """(row, col) in the grid of the shards that are there and cannot be read whole."""
-        return [
-            self.position(window)
-            for window in self.grid
-            if self.has_shard(*self.position(window)) and self.damage(window) is not None
-        ]
+        """(row, col) in the grid of the shards that are missing or cannot be read whole."""
+        return [self.position(window) for window in self.grid if self.damage(window) is not None]
 
     def discard(self, row: int, col: int) -> None:
         """Remove a shard, so that it counts as not done.
@@ -229,6 +227,8 @@ class ShardedArray:
 
     def read_planes(self, window: Window) -> Planes:
         """As ``read``, (channels, window.height, window.width)."""
+        if self.on_read is not None:
+            self.on_read()
         if window.clip(self.height, self.width) != window:
             raise ValueError(f"{window} is not inside {self.width}x{self.height}")
         for part in self.grid.split(window):

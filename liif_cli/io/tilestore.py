@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,15 @@ class TileStore:
                 cure="remove the store and run again",
             ) from error
 
+    @property
+    def on_read(self) -> Callable[[], None] | None:
+        """Called before each read of full resolution; may raise to end what reads."""
+        return self.base.on_read
+
+    @on_read.setter
+    def on_read(self, call: Callable[[], None] | None) -> None:
+        self.base.on_read = call
+
     def shard_path(self, row: int, col: int) -> Path:
         """File of the shard of full resolution at (row, col) of the grid."""
         return self.base.shard_path(row, col)
@@ -170,7 +179,7 @@ class TileStore:
         return self.base.complete
 
     def damaged(self) -> list[tuple[int, int]]:
-        """(row, col) of shards of full resolution that are there and cannot be read whole.
+        """(row, col) of shards of full resolution that are missing or cannot be read whole.
 
         Reads them all. ``discard`` makes one count as not done, to be rendered again.
         """
@@ -234,6 +243,7 @@ class TileStore:
         """
         self.path.rename(path)
         moved = TileStore.open(path)
+        moved.on_read = self.on_read
         self.path, self.base = moved.path, moved.base
 
 
@@ -246,7 +256,7 @@ def is_tile_store(path: Path) -> bool:
 
 
 def damaged(store: TileStore) -> list[tuple[int, int]]:
-    """(row, col) in ``store.grid`` of the shards of full resolution that cannot be read whole."""
+    """(row, col) in ``store.grid`` of the shards that are missing or cannot be read whole."""
     return store.damaged()
 
 

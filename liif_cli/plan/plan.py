@@ -92,6 +92,7 @@ class RenderPlan:
         roi: the part that is rendered, in input pixels; None is the whole. ``out_shape`` and the
             cut are always those of the whole.
         unpack: the input is unpacked to the disk first, and read by window from there.
+        compression, pyramid: choices that the output's format offers; empty where it offers none.
     """
 
     input: str
@@ -126,6 +127,8 @@ class RenderPlan:
     strip_metadata: bool = False
     roi: Window | None = None
     unpack: bool = False
+    compression: str = ""
+    pyramid: str = ""
 
     @property
     def rows(self) -> AxisMap:
@@ -193,6 +196,7 @@ class RenderPlan:
     def identity(self) -> dict[str, Any]:
         """What decides the pixels and the file; two runs of equal identity give one result."""
         roi = {"roi": dataclasses.asdict(self.roi)} if self.roi is not None else {}
+        choices = {"compression": self.compression, "pyramid": self.pyramid}
         return {
             **roi,
             "version": RENDER_VERSION,
@@ -206,11 +210,17 @@ class RenderPlan:
             "self_ensemble": self.self_ensemble,
             "page": self.page,
             "strip_metadata": self.strip_metadata,
+            **{key: value for key, value in choices.items() if value},
         }
 
     def store_identity(self) -> dict[str, Any]:
         """What decides whether a half-rendered store can be gone on with: the grid as well."""
-        return {**self.identity(), "chunk": self.chunk, "shard": self.shard}
+        pixels = {
+            key: value
+            for key, value in self.identity().items()
+            if key not in ("compression", "pyramid")
+        }
+        return {**pixels, "chunk": self.chunk, "shard": self.shard}
 
     @property
     def fingerprint(self) -> str:

@@ -118,6 +118,8 @@ def make_plan(
     for output in outputs:
         try:
             _check_format(output, region.shape, source)
+            compression = _choice("--compression", spec.compression, output, output.compressions)
+            pyramid = _choice("--pyramid", spec.pyramid, output, output.pyramids)
             layout = _layout(spec, source, output, out_shape, cost, machine, resume)
             if spec.roi is not None and resume is None:
                 layout = _part_of(layout, region, source, output, machine)
@@ -158,6 +160,8 @@ def make_plan(
             strip_metadata=spec.strip_metadata,
             roi=spec.roi,
             unpack=layout.unpack,
+            compression=compression,
+            pyramid=pyramid,
         )
     raise problem or PlanError(f"no output format for {source.path}")
 
@@ -242,6 +246,24 @@ def _check_format(output: OutputFacts, out_shape: tuple[int, int], source: Input
             expected=f"at most {output.max_side} pixels a side",
             cure="use --format tiff or --format zarr",
         )
+
+
+def _choice(option: str, wanted: str, output: OutputFacts, offered: tuple[str, ...]) -> str:
+    """What is chosen of what a format offers; empty where it offers nothing.
+
+    Raises:
+        UsageError: the format does not offer it.
+    """
+    if wanted == "auto":
+        return offered[0] if offered else ""
+    if wanted not in offered:
+        raise UsageError(
+            option,
+            got=f"{wanted} for {output.path}",
+            expected=f"for {output.format} " + (", ".join(offered) or "no choice at all"),
+            cure="leave it out, or choose another --format",
+        )
+    return wanted
 
 
 def _sides(spec: RenderSpec, out_shape: tuple[int, int]) -> Iterator[tuple[int, int, int]]:
@@ -435,12 +457,14 @@ def _memory_sides(
 
 
 def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFacts) -> int:
-    """Bytes at most on the output's disk: uncompressed, twice where a store is exported."""
+    """Bytes at most on the output's disk, uncompressed: the store, and what is made of it."""
     raw = region.pixels * source.shape[2] * np.dtype(source.dtype).itemsize
     # a store becomes a Zarr output as it is, but for a part that begins inside a shard
     aligned = region.row_off % layout.shard == region.col_off % layout.shard == 0
-    copies = 2 if layout.via_store and not (output.format == "zarr" and aligned) else 1
-    parts = {f"{copies} x pixels": raw * copies, "slack": DISK_SLACK}
+    copied = 0 if aligned or output.format != "zarr" else 1
+    parts = {"store": raw} if layout.via_store else {}
+    parts[f"{output.format} and its levels"] = int(raw * (copied + output.disk))
+    parts["slack"] = DISK_SLACK
     if layout.unpack:
         parts["unpacked input"] = math.prod(source.shape) * np.dtype(source.dtype).itemsize
     needed = sum(parts.values())

@@ -10,6 +10,8 @@ from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 
 FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr")
+COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "none")
+PYRAMIDS = ("auto", "subifd", "pages", "none")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 TILE_RANGE = (64, 8192)
 WHOLE_INPUT_PIXELS = 1 << 30
@@ -38,6 +40,8 @@ class RenderSpec:
             are decoded as a whole, and no limit for those that are read by window.
         roi: the part to render, in input pixels; None is the whole. ``size`` is of the whole.
         verify: re-read finished stores, and render their damaged shards again.
+        compression: one of ``COMPRESSIONS``; auto is the format's own default.
+        pyramid: one of ``PYRAMIDS``: where reduced levels go; auto is the format's own default.
     """
 
     size: SizeRequest
@@ -56,6 +60,8 @@ class RenderSpec:
     max_input_pixels: int | None = None
     verify: bool = False
     roi: Window | None = None
+    compression: str = "auto"
+    pyramid: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class InputFacts:
 
 @dataclass(frozen=True)
 class OutputFacts:
-    """Where the output goes.
+    """Where the output goes, and what its format holds and takes (see ``io.base.Exporter``).
 
     ``disk_free`` is the free bytes of its file system, ``disk_held`` those that a half-rendered
     store of it takes already.
@@ -136,3 +142,6 @@ class OutputFacts:
     dtypes: tuple[str, ...] = field(default=("uint8", "uint16", "float32"))
     streams: bool = True
     channels: tuple[int, ...] | None = None
+    compressions: tuple[str, ...] = ()
+    pyramids: tuple[str, ...] = ()
+    disk: float = 1.0

@@ -17,7 +17,7 @@ from liif_cli.errors import UsageError
 from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.geometry.window import Window
-from liif_cli.plan.spec import FORMATS, PRECISIONS, TILE_RANGE
+from liif_cli.plan.spec import COMPRESSIONS, FORMATS, PRECISIONS, PYRAMIDS, TILE_RANGE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -337,6 +337,29 @@ def size_options(command: F) -> F:
             type=click.Choice(["exact", "inside", "cover"]),
             help="With --size WxH: exactly that size (default), or the aspect kept and the image "
             "inside the size, or covering it.",
+        ),
+    )
+
+
+def file_options(command: F) -> F:
+    """How the output file is laid out: ``--compression``, ``--pyramid``."""
+    return _apply(
+        command,
+        click.option(
+            "--compression",
+            type=click.Choice(COMPRESSIONS),
+            default="auto",
+            show_default=True,
+            help="Of TIFF (auto: deflate; zstd is faster, and fewer programs read it; jpeg loses) "
+            "and COG, and of the tiles of Deep Zoom (auto: jpeg, or png with alpha).",
+        ),
+        click.option(
+            "--pyramid",
+            type=click.Choice(PYRAMIDS),
+            default="auto",
+            show_default=True,
+            help="Where a TIFF keeps its reduced levels: as SubIFDs (auto), as pages behind the "
+            "image, or nowhere.",
         ),
     )
 

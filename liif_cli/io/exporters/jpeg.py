@@ -31,6 +31,9 @@ class JpegExporter:
     max_side = 65500
     streams = False
     channels: tuple[int, ...] | None = (1, 3)
+    compressions: tuple[str, ...] = ()
+    pyramids: tuple[str, ...] = ()
+    disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.

@@ -45,6 +45,9 @@ class PngExporter:
     max_side = 2**31 - 1
     streams = True
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
+    compressions: tuple[str, ...] = ()
+    pyramids: tuple[str, ...] = ()
+    disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.

@@ -29,6 +29,9 @@ class WebpExporter:
     max_side = 16383
     streams = False
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
+    compressions: tuple[str, ...] = ()
+    pyramids: tuple[str, ...] = ()
+    disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.

@@ -31,6 +31,7 @@ class ZarrExporter:
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    disk = 1 / 3  # the levels
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write the folder ``path``.
