@@ -323,11 +323,12 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
     something else without them.
     """
     resolution = _scaled(info.resolution, plan.scale)
+    region = plan.region
     found = OutputInfo(
         icc=info.icc,
         resolution=resolution,
         alpha=plan.alpha,
-        offset=(plan.region.row_off, plan.region.col_off),
+        offset=(region.row_off, region.col_off),
         compression=plan.compression,
         pyramid=plan.pyramid,
     )

@@ -1,0 +1,76 @@
+"""``liif verify``: read outputs again, and say what is damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from liif_cli.errors import EXIT_FAILED, LiifError
+from liif_cli.ui import options
+
+
+@click.command()
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@options.json_option
+@options.quiet_option
+@options.verbose_option
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    /,
+    paths: tuple[Path, ...],
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Read each PATH again, all of it, and say what is damaged.
+
+    PATH is an output of 'liif upscale' or 'liif export', or a folder of them. In an OME-Zarr or an
+    unfinished tile store, every chunk of every level is held against its checksum, and the metadata
+    against their digests. A file is held against the checksum that was recorded beside it; where
+    there is none, all of it is decoded, which finds less.
+
+    Run the 'liif upscale' command that made it again to mend a store; its damaged shards are
+    rendered, the others stay.
+
+    \b
+    Examples:
+      liif verify poster.zarr
+      liif verify large/ poster.tif --json
+
+    Exit codes: 0 all intact, 1 something is damaged, 2 wrong usage.
+    """
+    from liif_cli.engine.verify import outputs_below
+    from liif_cli.engine.verify import verify as verify_output
+    from liif_cli.ui.parts import parts_bar
+
+    found: list[dict[str, Any]] = []
+    failed = False
+    for path in paths:
+        try:
+            outputs = outputs_below(path)
+        except LiifError as error:
+            failed = True
+            found.append({"path": str(path), "intact": False, "error": str(error)})
+            click.echo(f"error: {error}", err=True)
+            continue
+        for output in outputs:
+            with parts_bar(output.name, quiet=quiet or as_json) as progress:
+                verdict = verify_output(output, progress)
+            failed |= not verdict.intact
+            damage = [{"where": each.where, "what": each.what} for each in verdict.damage]
+            found.append({"path": str(output), "intact": verdict.intact, "damage": damage})
+            if as_json or (quiet and verdict.intact):
+                continue
+            parts = f"{verdict.parts} part{'s' * (verdict.parts != 1)}"
+            click.echo(f"{output}: " + ("intact" if verdict.intact else "damaged") + f", {parts}")
+            for each in verdict.damage:
+                click.echo(f"  {each.where}: {each.what}")
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    ctx.exit(EXIT_FAILED if failed else 0)
