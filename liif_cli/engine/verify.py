@@ -243,7 +243,7 @@ def _dzi_damage(path: Path) -> Check:
 
     image = DeepZoom.open(path)
     tiles = list(image.tiles())
-    for damage in _in_threads(lambda tile: image.damage(*tile), tiles):
+    for damage in _in_threads(image.damage, tiles):
         yield len(tiles), Damage(*damage) if damage is not None else None
 
 

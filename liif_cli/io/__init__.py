@@ -34,6 +34,7 @@ EXPORTERS = Registry(
         "webp": "liif_cli.io.exporters.webp:WebpExporter",
         "tiff": "liif_cli.io.exporters.tiff:TiffExporter",
         "zarr": "liif_cli.io.exporters.zarr:ZarrExporter",
+        "dzi": "liif_cli.io.exporters.deepzoom:DeepZoomExporter",
     },
 )
 

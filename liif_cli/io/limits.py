@@ -56,3 +56,31 @@ def check_limit(exporter: Exporter, pixels: PixelReader, path: Path, alpha: bool
             expected=found,
             cure="choose tiff or zarr",
         )
+
+
+def compression_limit(
+    compression: str, dtype: np.dtype[Any], channels: int, alpha: bool = False
+) -> str | None:
+    """Why a compression cannot hold samples, None if it can; ``channels`` counts alpha."""
+    fits = np.dtype(dtype) == np.uint8 and channels in (1, 3) and not alpha
+    if compression == "jpeg" and not fits:
+        return "uint8, gray or RGB without alpha, for JPEG compression"
+    return None
+
+
+def check_compression(
+    compression: str, pixels: PixelReader, path: Path, alpha: bool = False
+) -> None:
+    """Refuse pixels that a compression cannot hold.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    expected = compression_limit(compression, pixels.dtype, pixels.channels, alpha)
+    if expected is not None:
+        raise OutputError(
+            str(final_name(path)),
+            got=f"{kind_of(pixels.channels, alpha)} of {np.dtype(pixels.dtype).name}",
+            expected=expected,
+            cure="leave out --compression",
+        )

@@ -15,7 +15,7 @@ from liif_cli.geometry.cell import SCALED, CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
-from liif_cli.io.limits import holds, kind_of
+from liif_cli.io.limits import compression_limit, holds, kind_of
 from liif_cli.plan.memory import MIB, RESERVE, STREAM_BYTES, TaskShape, refuse
 from liif_cli.plan.passes import BLEED, pass_count
 from liif_cli.plan.plan import Cut, RenderPlan, region_of
@@ -119,6 +119,7 @@ def make_plan(
         try:
             _check_format(output, region.shape, source)
             compression = _choice("--compression", spec.compression, output, output.compressions)
+            _check_compression(compression, output, source)
             pyramid = _choice("--pyramid", spec.pyramid, output, output.pyramids)
             layout = _layout(spec, source, output, out_shape, cost, machine, resume)
             if spec.roi is not None and resume is None:
@@ -245,6 +246,17 @@ def _check_format(output: OutputFacts, out_shape: tuple[int, int], source: Input
             got=f"{out_shape[1]}x{out_shape[0]}",
             expected=f"at most {output.max_side} pixels a side",
             cure="use --format tiff or --format zarr",
+        )
+
+
+def _check_compression(compression: str, output: OutputFacts, source: InputFacts) -> None:
+    expected = compression_limit(compression, np.dtype(source.dtype), source.shape[2], source.alpha)
+    if expected is not None:
+        raise OutputError(
+            f"{output.format} cannot be compressed so ({output.path})",
+            got=f"{source.shape[2]} channels of {source.dtype}",
+            expected=expected,
+            cure="leave out --compression",
         )
 
 

@@ -91,3 +91,11 @@ def _segments(info: OutputInfo) -> list[bytes]:
         if text:
             found.append(_segment(_COM, text.encode()[:_LONGEST]))
     return found
+
+
+def with_profile(data: bytes, icc: bytes | None) -> bytes:
+    """An encoded JPEG with a colour profile put behind its header."""
+    if icc is None:
+        return data
+    at = _header_length(data)
+    return data[:at] + b"".join(_segments(OutputInfo(icc=icc))) + data[at:]

@@ -13,6 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -174,3 +175,13 @@ def _paeth(left: Bytes, up: Bytes, corner: Bytes) -> Bytes:
     guess = np.where(to_up <= to_corner, up, corner)
     nearest = (to_left <= to_up) & (to_left <= to_corner)
     return np.where(nearest, left, guess)
+
+
+def with_profile(data: bytes, icc: bytes | None) -> bytes:
+    """An encoded PNG with a colour profile put behind its first chunk."""
+    if icc is None:
+        return data
+    at = len(_SIGNATURE) + 25  # IHDR is 25 bytes, always
+    chunk = BytesIO()
+    _chunk(chunk, b"iCCP", b"icc\0\0" + zlib.compress(icc))
+    return data[:at] + chunk.getvalue() + data[at:]

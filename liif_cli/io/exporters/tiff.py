@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
-from liif_cli.io.atomic import final_name, output_errors
+from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.exporters.bands import codec_workers, pixel_bytes
-from liif_cli.io.limits import check_limit
+from liif_cli.io.limits import check_compression, check_limit
 from liif_cli.io.pyramid import reduced_levels
 
 _TILE = 512
@@ -93,7 +92,7 @@ def write_levels(
     import tifffile
 
     codec = info.compression or TiffExporter.compressions[0]
-    check_codec(codec, levels[0], path, info.alpha)
+    check_compression(codec, levels[0], path, info.alpha)
     extra = len(info.icc or b"") + len(info.xmp or b"") + len(json.dumps(info.provenance))
     big = needs_bigtiff(levels[0], extra, codec=codec, reduced=len(levels) > 1)
     with tifffile.TiffWriter(path, bigtiff=big) as tiff:
@@ -121,22 +120,6 @@ def write_levels(
                 **_CODECS[codec],
                 **(first if number == 0 else {"subfiletype": _REDUCED, "software": False}),
             )
-
-
-def check_codec(codec: str, pixels: PixelReader, path: Path, alpha: bool) -> None:
-    """Refuse pixels that a compression cannot hold.
-
-    Raises:
-        OutputError: JPEG of anything but 8 bits gray or RGB.
-    """
-    whole = np.dtype(pixels.dtype) == np.uint8 and pixels.channels in (1, 3) and not alpha
-    if codec == "jpeg" and not whole:
-        raise OutputError(
-            str(final_name(path)),
-            got=f"{pixels.channels} channels of {np.dtype(pixels.dtype).name}",
-            expected="uint8, gray or RGB without alpha, for JPEG in TIFF",
-            cure="choose --compression deflate",
-        )
 
 
 def needs_bigtiff(

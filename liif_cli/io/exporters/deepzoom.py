@@ -1,0 +1,129 @@
+"""Deep Zoom: tiles that a web page opens with OpenSeadragon, in bounded memory."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from liif_cli.errors import OutputError
+from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.window import Window
+from liif_cli.io.atomic import atomic_path, final_name, output_errors, remove_stale
+from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.deepzoom import DeepZoom, tiles_folder
+from liif_cli.io.exporters.bands import codec_workers
+from liif_cli.io.limits import check_compression, check_limit
+from liif_cli.io.pyramid import reduced_levels
+
+_QUALITY = 90
+# tiles a side that are read at once: a tile alone would decode each chunk of a store nine times
+_BLOCK = 8
+
+
+class DeepZoomExporter:
+    """8 bits, gray and RGB; JPEG tiles, or PNG where there is alpha.
+
+    The tiles are put together in a hidden folder. It gets its name when all of them are there, and
+    the descriptor, without which no viewer opens them, is the caller's to rename last.
+    """
+
+    name = "dzi"
+    suffixes = (".dzi",)
+    dtypes = ("uint8",)
+    max_side = None
+    streams = True
+    channels: tuple[int, ...] | None = (1, 2, 3, 4)
+    compressions: tuple[str, ...] = ("auto", "jpeg", "png")
+    pyramids: tuple[str, ...] = ()
+    disk = 5 / 3  # the levels twice
+
+    def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
+        """Write the descriptor ``path``, and the folder of tiles beside its final name.
+
+        Raises:
+            OutputError: permission, a full disk, a limit of the format, or a folder of that name
+                that holds something else.
+        """
+        check_limit(self, pixels, path, info.alpha)
+        kind = info.compression
+        if kind in ("", "auto"):
+            kind = "png" if pixels.channels in (2, 4) else "jpeg"
+        check_compression(kind, pixels, path, info.alpha)
+        final = final_name(path)
+        image = DeepZoom(final, pixels.height, pixels.width, kind)
+        folder = tiles_folder(final)
+        _refuse_other(folder)
+        remove_stale(folder)
+        with output_errors(path):
+            path.touch()  # whether it may be written turns out before the work
+            with (
+                atomic_path(folder) as partial,
+                reduced_levels(pixels, path, codec_workers(), below=2) as levels,
+            ):
+                for number, level in enumerate(reversed(levels)):
+                    _write_level(image, number, level, partial, info.icc)
+                if path != final:
+                    # no descriptor of earlier tiles stays beside these
+                    final.unlink(missing_ok=True)
+            path.write_text(image.descriptor(), encoding="utf-8")
+
+
+def _refuse_other(folder: Path) -> None:
+    if folder.exists() and not all(entry.name.isdigit() for entry in folder.iterdir()):
+        raise OutputError(
+            f"cannot write {folder}",
+            got="a folder of that name that holds no tiles",
+            expected="none, or one of an earlier image",
+            cure="remove it or choose another name",
+        )
+
+
+def _write_level(
+    image: DeepZoom,
+    number: int,
+    level: PixelReader,
+    folder: Path,
+    icc: bytes | None,
+) -> None:
+    """Write the tiles of a level, several at once, in threads."""
+    (folder / str(number)).mkdir(parents=True)
+    grid = image.grid(number)
+
+    def write(block: Window) -> None:
+        places = [
+            (number, col, row)
+            for row in range(block.row_off, block.row_stop)
+            for col in range(block.col_off, block.col_stop)
+        ]
+        first, last = image.window(places[0]), image.window(places[-1])
+        around = Window.between(first.row_off, last.row_stop, first.col_off, last.col_stop)
+        found = level.read(around)
+        for place in places:
+            piece = found[image.window(place).relative_to(around).to_slices()]
+            image.tile_path(place, folder).write_bytes(_encode(piece, image.suffix, icc))
+
+    with ThreadPoolExecutor(codec_workers()) as pool:
+        jobs = [
+            pool.submit(write, block) for block in TileGrid(grid.rows, grid.cols, _BLOCK, _BLOCK)
+        ]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _encode(pixels: Pixels, kind: str, icc: bytes | None) -> bytes:
+    """A tile as a file; browsers heed the colour profile of each."""
+    import imagecodecs
+
+    from liif_cli.io.exporters import jpeg, png
+
+    pixels = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    if kind == "png":
+        return png.with_profile(bytes(imagecodecs.png_encode(pixels, level=6)), icc)
+    data = imagecodecs.jpeg8_encode(pixels, level=_QUALITY, subsampling="444")
+    return jpeg.with_profile(bytes(data), icc)
