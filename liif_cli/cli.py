@@ -23,6 +23,7 @@ from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("liif_cli.commands.upscale:upscale", "Upscale an image or a folder of images."),
     "info": ("liif_cli.commands.info:info", "Say what images, tile stores and weights files hold."),
+    "export": ("liif_cli.commands.export:export", "Write a finished store to any format."),
     "verify": ("liif_cli.commands.verify:verify", "Read outputs again and say what is damaged."),
     "models": ("liif_cli.commands.models:models", "List the models that come with liif."),
     "sample": ("liif_cli.commands.sample:sample", "Write a few generated images to try liif with."),

@@ -47,9 +47,14 @@ class Record:
     @classmethod
     def of(cls, plan: RenderPlan, written: Path) -> Record:
         """The record of a file that is written but has not its final name yet."""
+        return cls.of_file(plan.identity(), written, plan.model)
+
+    @classmethod
+    def of_file(cls, identity: dict[str, Any], written: Path, model: str = "") -> Record:
+        """As ``of``, from the identity of a plan and the name of its model."""
         size, mtime_ns = _stat(written)
         checksum = "" if written.is_dir() else file_checksum(written)
-        return cls(plan.identity(), size, mtime_ns, plan.model, checksum)
+        return cls(identity, size, mtime_ns, model, checksum)
 
     @classmethod
     def read(cls, output: Path) -> Record | None:

@@ -6,9 +6,10 @@ Codec libraries are imported by the source or exporter that needs them, not here
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-from liif_cli.errors import InputError
+from liif_cli.errors import InputError, UsageError
 from liif_cli.io.base import Exporter, PagedFormat, Source, SourceFormat
 from liif_cli.io.refusals import no_such_page, reading
 from liif_cli.registry import Registry
@@ -56,6 +57,21 @@ def exporter_for(name: str) -> Exporter:
     """
     exporter: Exporter = EXPORTERS.load(name)()
     return exporter
+
+
+def check_available(name: str) -> None:
+    """Refuse a format whose library is not installed.
+
+    Raises:
+        UsageError: the library is missing; the message says how to get it.
+    """
+    library = getattr(exporter_for(name), "needs", "")
+    if library and find_spec(library) is None:
+        raise UsageError(
+            f"format {name}",
+            got=f"no {library}, which it needs",
+            cure=f"pip install 'liif-cli[{name}]'",
+        )
 
 
 @cache

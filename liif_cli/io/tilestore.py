@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class TileStore:
     def __init__(self, path: Path, base: ShardedArray, attributes: dict[str, Any]) -> None:
         self.path = path
         self.base = base
+        self.keep = False
+        """Whether an exporter must leave it where it is."""
         self.attributes = attributes
         facts = attributes[ATTRIBUTE]
         self.fingerprint: str = facts["fingerprint"]
@@ -63,7 +65,7 @@ class TileStore:
         fingerprint: str,
         attributes: Mapping[str, Any] | None = None,
         level: int = 3,
-    ) -> TileStore:
+    ) -> Self:
         """Make an empty store.
 
         Args:
@@ -105,7 +107,7 @@ class TileStore:
         return cls(path, base, _write(path, {ATTRIBUTE: facts}))
 
     @classmethod
-    def open(cls, path: Path, fingerprint: str | None = None) -> TileStore:
+    def open(cls, path: Path, fingerprint: str | None = None) -> Self:
         """Open a store to read it or to go on writing it.
 
         Args:

@@ -118,9 +118,9 @@ def make_plan(
     for output in outputs:
         try:
             _check_format(output, region.shape, source)
-            compression = _choice("--compression", spec.compression, output, output.compressions)
+            compression = _choose("--compression", spec.compression, output, output.compressions)
             _check_compression(compression, output, source)
-            pyramid = _choice("--pyramid", spec.pyramid, output, output.pyramids)
+            pyramid = _choose("--pyramid", spec.pyramid, output, output.pyramids)
             layout = _layout(spec, source, output, out_shape, cost, machine, resume)
             if spec.roi is not None and resume is None:
                 layout = _part_of(layout, region, source, output, machine)
@@ -260,7 +260,11 @@ def _check_compression(compression: str, output: OutputFacts, source: InputFacts
         )
 
 
-def _choice(option: str, wanted: str, output: OutputFacts, offered: tuple[str, ...]) -> str:
+def _choose(option: str, wanted: str, output: OutputFacts, offered: tuple[str, ...]) -> str:
+    return choose(option, wanted, output.format, output.path, offered)
+
+
+def choose(option: str, wanted: str, format: str, path: str, offered: tuple[str, ...]) -> str:
     """What is chosen of what a format offers; empty where it offers nothing.
 
     Raises:
@@ -271,8 +275,8 @@ def _choice(option: str, wanted: str, output: OutputFacts, offered: tuple[str, .
     if wanted not in offered:
         raise UsageError(
             option,
-            got=f"{wanted} for {output.path}",
-            expected=f"for {output.format} " + (", ".join(offered) or "no choice at all"),
+            got=f"{wanted} for {path}",
+            expected=f"for {format} " + (", ".join(offered) or "no choice at all"),
             cure="leave it out, or choose another --format",
         )
     return wanted

@@ -42,7 +42,8 @@ class ZarrExporter:
         from liif_cli.io.tilestore import TileStore
 
         check_limit(self, pixels, path, info.alpha)
-        store = pixels if isinstance(pixels, TileStore) and pixels.complete else None
+        own = isinstance(pixels, TileStore) and pixels.complete and not pixels.keep
+        store = pixels if own else None
         with output_errors(path):
             if store is not None:
                 finish(store, path, info)
@@ -74,12 +75,19 @@ def _copy(pixels: PixelReader, path: Path, info: OutputInfo) -> Any:
         width=pixels.width,
         channels=pixels.channels,
         dtype=np.dtype(pixels.dtype),
+        **_cut(pixels),
         fingerprint=getattr(pixels, "fingerprint", ""),
         attributes=getattr(pixels, "provenance", info.provenance),
     )
     for window in store.grid:
         store.write_shard(window, pixels.read(window))
     return store
+
+
+def _cut(pixels: PixelReader) -> dict[str, int]:
+    """A copy of a store keeps its cut, which its fingerprint covers."""
+    grid = getattr(pixels, "grid", None)
+    return {"chunk": pixels.chunk, "shard": grid.tile_height} if grid else {}  # type: ignore[attr-defined]
 
 
 def _moved(store: Any, path: Path) -> bool:

@@ -1,0 +1,189 @@
+"""Any format from a finished store, without rendering again."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from liif_cli.engine.record import Record
+from liif_cli.errors import InputError, OutputError, PlanError, UsageError
+from liif_cli.geometry.window import Window
+from liif_cli.io import check_available, exporter_for, format_for_suffix
+from liif_cli.io.atomic import atomic_path, remove_stale
+from liif_cli.io.base import Exporter, OutputInfo, Pixels
+from liif_cli.io.limits import compression_limit, holds, kind_of, limit
+from liif_cli.io.sources.zarr import is_zarr_store
+from liif_cli.io.tilestore import TileStore, is_tile_store
+from liif_cli.plan.memory import refuse
+from liif_cli.plan.planner import DISK_SLACK, choose
+
+Progress = Callable[[int, int], None]
+"""Told of how many pixels out of how many are written."""
+_CHOICES = ("format", "compression", "pyramid")
+
+
+class _CountedStore(TileStore):
+    """Tells of what is read of full resolution."""
+
+    progress: Progress = staticmethod(lambda done, total: None)
+    done = 0
+
+    def read(self, window: Window) -> Pixels:
+        found = super().read(window)
+        self.done += window.pixels
+        total = self.height * self.width
+        # tiles that overlap are read twice
+        self.progress(min(self.done, total), total)
+        return found
+
+
+def export_store(
+    path: Path,
+    output: Path,
+    *,
+    format: str = "auto",
+    compression: str = "auto",
+    pyramid: str = "auto",
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """Write the pixels of a finished store to a file of any format.
+
+    Args:
+        path: an OME-Zarr that this program wrote.
+        output: the file; for "auto" its suffix says the format.
+        format: name of an exporter, or "auto".
+        compression: one that the format offers, or "auto".
+        pyramid: one that the format offers, or "auto".
+        overwrite: replace a file that is there.
+        progress: told of pixels written.
+
+    Raises:
+        InputError: no store of this program, or an unfinished one.
+        UsageError: an unknown format, or a choice that it does not offer.
+        PlanError: memory or disk will not do.
+        OutputError: a limit of the format, a file that is there, permission, damaged shards.
+    """
+    store = _open(path)
+    store.keep = True
+    store.progress = progress
+    exporter = exporter_for(_format(output, format))
+    check_available(exporter.name)
+    if output.resolve() == path.resolve():
+        raise UsageError("FILE", got="the store itself", cure="choose another name")
+    info, identity = _info(store)
+    choices = {
+        "compression": choose(
+            "--compression", compression, exporter.name, str(output), exporter.compressions
+        ),
+        "pyramid": choose("--pyramid", pyramid, exporter.name, str(output), exporter.pyramids),
+    }
+    _check(store, exporter, output, info.alpha, choices["compression"])
+    if output.exists() and not overwrite:
+        raise OutputError(
+            f"{output} exists", expected="no file", cure="use --overwrite to replace it"
+        )
+    identity = {key: value for key, value in identity.items() if key not in _CHOICES}
+    identity |= {"format": exporter.name, **{key: text for key, text in choices.items() if text}}
+    info = OutputInfo(**{**vars(info), **choices, "provenance": identity})
+    remove_stale(output)
+    with atomic_path(output) as partial:
+        exporter.export(store, partial, info)
+        Record.of_file(identity, partial, str(store.provenance.get("model", ""))).write(output)
+
+
+def _open(path: Path) -> _CountedStore:
+    if not is_tile_store(path):
+        raise InputError(
+            str(path),
+            got="a Zarr store of another program" if is_zarr_store(path) else "no Zarr store",
+            expected="a finished store of liif (a .zarr that 'liif upscale' wrote)",
+            cure="'liif upscale' reads other stores",
+        )
+    store = _CountedStore.open(path)
+    missing = sum(1 for _ in store.missing())
+    if missing:
+        done = len(store.grid) - missing
+        got = f"{done} of {len(store.grid)} shards ({100 * done // len(store.grid)} %)"
+    elif not store.finished:
+        got = "all pixels, but not the reduced levels"
+    else:
+        return store
+    raise InputError(
+        f"{path} is not finished",
+        got=got,
+        expected="all of it",
+        cure="run the 'liif upscale' command that wrote it again",
+    )
+
+
+def _format(output: Path, wanted: str) -> str:
+    named = format_for_suffix(output.suffix)
+    if wanted == "auto":
+        if named is None:
+            raise UsageError("FILE", got=output.name, cure="name a suffix, or give --format")
+        return named
+    if output.suffix.lower() not in exporter_for(wanted).suffixes:
+        raise UsageError(
+            "FILE and --format do not fit",
+            got=f"{output.name} and {wanted}",
+            expected=f"a suffix of {', '.join(exporter_for(wanted).suffixes)}",
+        )
+    return wanted
+
+
+def _info(store: TileStore) -> tuple[OutputInfo, dict[str, Any]]:
+    """What a finished store says beside its pixels, and the identity of the plan that made it."""
+    found = store.attributes
+
+    def data(name: str) -> bytes | None:
+        return base64.b64decode(found[name]) if name in found else None
+
+    resolution = found.get("resolution")
+    info = OutputInfo(
+        icc=data("icc_profile"),
+        exif=data("exif"),
+        xmp=data("xmp"),
+        resolution=(resolution[0], resolution[1]) if resolution else None,
+        software=found.get("software", ""),
+        alpha=bool(found.get("alpha", False)),
+        band_names=tuple(found.get("band_names", ())),
+    )
+    return info, dict(store.provenance.get("liif", {}))
+
+
+def _check(
+    store: TileStore, exporter: Exporter, output: Path, alpha: bool, compression: str
+) -> None:
+    """Refuse what cannot be written, before any work."""
+    found = limit(exporter, store.height, store.width, store.dtype, store.channels, alpha)
+    found = found or compression_limit(compression, store.dtype, store.channels, alpha)
+    if found is not None or not holds(exporter.channels, store.channels, alpha):
+        raise OutputError(
+            str(output),
+            got=f"{store.width}x{store.height}, {kind_of(store.channels, alpha)} of {store.dtype}",
+            expected=found or exporter.name,
+            cure="choose another --format or --compression",
+        )
+    raw = store.height * store.width * store.channels * store.dtype.itemsize
+    folder = output.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    parts = {f"{exporter.name} and its levels": int(raw * max(1, exporter.disk))}
+    parts["slack"] = DISK_SLACK
+    if sum(parts.values()) > free:
+        cure = "free disk space or name a FILE on another disk"
+        raise refuse(f"disk space for {output}", sum(parts.values()), free, parts, cure)
+    available = psutil.virtual_memory().available
+    if not exporter.streams and 3 * raw > available:
+        cure = "use a format that streams, such as tiff"
+        error: PlanError = refuse(
+            f"memory for {output}", 3 * raw, available, {"pixels and file": 3 * raw}, cure
+        )
+        raise error
