@@ -16,6 +16,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io import check_available, exporter_for, format_for_suffix
 from liif_cli.io.atomic import atomic_path, remove_stale
 from liif_cli.io.base import Exporter, OutputInfo, Pixels
+from liif_cli.io.georeference import Georeference
 from liif_cli.io.limits import compression_limit, holds, kind_of, limit
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.io.tilestore import TileStore, is_tile_store
@@ -151,6 +152,7 @@ def _info(store: TileStore) -> tuple[OutputInfo, dict[str, Any]]:
         xmp=data("xmp"),
         resolution=(resolution[0], resolution[1]) if resolution else None,
         software=found.get("software", ""),
+        georeference=Georeference.from_dict(found.get("georeference")),
         alpha=bool(found.get("alpha", False)),
         band_names=tuple(found.get("band_names", ())),
     )

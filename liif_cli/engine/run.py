@@ -338,6 +338,9 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
         found,
         software=f"liif {__version__}",
         provenance=plan.identity(),
+        georeference=info.georeference.scaled(plan.in_shape, plan.out_shape).moved(*found.offset)
+        if info.georeference
+        else None,
         exif=rewritten(info.exif, *region.shape, resolution) if info.exif else None,
         xmp=upright_xmp(info.xmp) if info.xmp else None,
     )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liif_cli.geometry.window import Window
+from liif_cli.io.georeference import Georeference
 
 Pixels = npt.NDArray[Any]
 
@@ -54,6 +55,7 @@ class ImageInfo:
     page: int = 1
     pages: int = 1
     kind: str = ""
+    georeference: Georeference | None = None
 
     @property
     def colours(self) -> int:
@@ -152,6 +154,7 @@ class OutputInfo:
     xmp: bytes | None = field(default=None, repr=False)
     offset: tuple[int, int] = (0, 0)
     band_names: tuple[str, ...] = ()
+    georeference: Georeference | None = None
     compression: str = ""
     pyramid: str = ""
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liif_cli.errors import InputError, UsageError
-from liif_cli.io import EXPORTERS, exporter_for, format_for_suffix, image_suffixes, is_image
+from liif_cli.io import (
+    EXPORTERS,
+    check_available,
+    exporter_for,
+    format_for_suffix,
+    image_suffixes,
+    is_image,
+)
 from liif_cli.io.sources.zarr import is_zarr_store
 
 AUTO = "auto"
@@ -61,7 +68,7 @@ def discover(input: Path, output: Path, *, suffix: str = "", format: str = AUTO)
         InputError: a folder that cannot be listed.
     """
     if format != AUTO:
-        exporter_for(format)
+        check_available(format)
     if os.sep in suffix or (os.altsep and os.altsep in suffix):
         raise UsageError("--suffix", got=repr(suffix), expected="text without a path separator")
     if not input.exists():
@@ -123,6 +130,8 @@ def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
                 got=f"{output.suffix}, which is read but not written",
                 expected="one of " + ", ".join(sorted(_written_suffixes())),
             )
+        if format != AUTO and output.suffix.lower() in exporter_for(format).suffixes:
+            named = format  # two formats may share a suffix
         if format not in (AUTO, named):
             raise UsageError(
                 "OUTPUT and --format do not fit",

@@ -75,7 +75,6 @@ def write_levels(
     info: OutputInfo,
     *,
     subifds: bool,
-    tags: list[tuple[Any, ...]] | None = None,
 ) -> None:
     """Write full resolution and its reduced levels to a TIFF.
 
@@ -84,7 +83,6 @@ def write_levels(
         path: the file.
         info: what goes beside the pixels; the compression as well.
         subifds: whether the levels are SubIFDs of the first page; pages of their own otherwise.
-        tags: further tags of the first page, as tifffile takes them.
 
     Raises:
         OutputError: a compression that cannot hold the pixels.
@@ -103,7 +101,7 @@ def write_levels(
                 "description": json.dumps(info.provenance, sort_keys=True)
                 if info.provenance
                 else None,
-                "extratags": [*_xmp(info), *(tags or [])],
+                "extratags": [*_xmp(info), *_georeference(info)],
             }
             tiff.write(
                 tiles(level),
@@ -158,6 +156,10 @@ def _scaled(resolution: tuple[float, float] | None, level: int) -> tuple[float, 
 
 def _xmp(info: OutputInfo) -> list[tuple[Any, ...]]:
     return [(_XMP, 1, len(info.xmp), info.xmp, True)] if info.xmp else []
+
+
+def _georeference(info: OutputInfo) -> list[tuple[Any, ...]]:
+    return info.georeference.to_tags() if info.georeference else []
 
 
 def tiles(pixels: PixelReader) -> Iterator[Pixels]:

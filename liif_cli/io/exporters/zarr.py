@@ -105,12 +105,14 @@ def _attributes(info: OutputInfo) -> dict[str, Any]:
     for name, data in (("icc_profile", info.icc), ("exif", info.exif), ("xmp", info.xmp)):
         if data is not None:
             found[name] = base64.b64encode(data).decode()
-    if info.alpha:
-        found["alpha"] = True
     if info.resolution is not None:
         found["resolution"] = list(info.resolution)
     if info.software:
         found["software"] = info.software
+    if info.alpha:
+        found["alpha"] = True
+    if info.georeference is not None:
+        found["georeference"] = info.georeference.to_dict()
     if info.band_names:
         found["band_names"] = list(info.band_names)
     return found

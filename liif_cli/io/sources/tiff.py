@@ -16,6 +16,7 @@ from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import srgb_profile, to_rgb
+from liif_cli.io.georeference import CODES, Georeference
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import (
     animated,
@@ -138,6 +139,7 @@ class TiffSource:
             dtype=dtype,
             icc=icc,
             resolution=self._orientation.resolution(_resolution(page)),
+            georeference=_georeference(page),
             decoded_bytes=0 if self._direct else segment * min(self._cache_size, whole),
             alpha=self._alpha is not None,
             xmp=_xmp(page),
@@ -360,6 +362,13 @@ def _colours(page: Any, photometric: int) -> Pixels | None:
     top = (1 << bits) - 1
     ramp: Pixels = (np.arange(top + 1) * (255 // top)).astype(np.uint8)[:, np.newaxis]
     return ramp[::-1] if photometric == _WHITE_IS_ZERO else ramp
+
+
+def _georeference(page: Any) -> Georeference | None:
+    """Of an upright image: nobody turns a map by a tag."""
+    if page.tags.valueof(274, 1) != 1:
+        return None
+    return Georeference.from_tags({code: page.tags.valueof(code) for code in CODES})
 
 
 def _resolution(page: Any) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from liif_cli.errors import InputError, OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.georeference import Georeference
 from liif_cli.io.refusals import check_finite, damaged, kind_of_pixels
 from liif_cli.io.sources.whole import check_window
 
@@ -70,6 +71,7 @@ class ZarrSource:
             exif=_bytes(attributes.get("exif")),
             xmp=_bytes(attributes.get("xmp")),
             by_window=True,
+            georeference=Georeference.from_dict(attributes.get("georeference")),
         )
 
     @classmethod

@@ -1,0 +1,91 @@
+"""Cloud Optimized GeoTIFF: a TIFF whose parts lie in the order in which they are fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from liif_cli.errors import OutputError
+from liif_cli.io.atomic import final_name, output_errors, partial_path
+from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.exporters.bands import codec_workers
+from liif_cli.io.exporters.tiff import needs_bigtiff, write_levels
+from liif_cli.io.limits import check_compression, check_limit
+from liif_cli.io.pyramid import reduced_levels
+
+_CACHE_BYTES = 32 * 2**20
+_TILE = 512
+_QUALITY = 95
+
+
+class CogExporter:
+    """All sample types, any number of channels, in bounded memory; needs rasterio (extra ``cog``).
+
+    A plain TIFF with its levels is written to a temporary name first, georeferencing included, and
+    GDAL's COG driver copies it, levels and all (decisions/0008).
+    """
+
+    name = "cog"
+    suffixes = (".tif", ".tiff")
+    needs = "rasterio"
+    dtypes = ("uint8", "uint16", "float32")
+    max_side = None
+    streams = True
+    channels: tuple[int, ...] | None = None
+    compressions: tuple[str, ...] = ("deflate", "zstd", "lzw", "jpeg", "none")
+    pyramids: tuple[str, ...] = ()
+    disk = 3.0  # levels, the plain TIFF and its copy, a third more each
+
+    def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
+        """Write ``path``.
+
+        Raises:
+            OutputError: permission, a full disk, or a limit of the format or the compression.
+        """
+        check_limit(self, pixels, path, info.alpha)
+        codec = info.compression or self.compressions[0]
+        check_compression(codec, pixels, path, info.alpha)
+        plain = partial_path(final_name(path))
+        # GDAL reads the copy's source with the compression that every build of it has
+        lossless = OutputInfo(**{**vars(info), "compression": "deflate"})
+        with output_errors(path):
+            try:
+                with reduced_levels(pixels, path, codec_workers()) as levels:
+                    write_levels(levels, plain, lossless, subifds=False)
+                    count = len(levels)
+                _copy(plain, path, _options(pixels, codec, count))
+            finally:
+                plain.unlink(missing_ok=True)
+
+
+def _options(pixels: PixelReader, codec: str, levels: int) -> dict[str, Any]:
+    options = {
+        "compress": codec.upper(),
+        "blocksize": _TILE,
+        "overviews": "FORCE_USE_EXISTING" if levels > 1 else "NONE",
+        "bigtiff": "YES" if needs_bigtiff(pixels, codec=codec) else "NO",
+        "num_threads": codec_workers(),
+    }
+    if codec == "jpeg":
+        return {**options, "quality": _QUALITY, "overview_quality": _QUALITY}
+    if codec == "none":
+        return options
+    # of GDAL's levels, what the plain TIFF has
+    level = {} if codec == "lzw" else {"level": 1 if codec == "deflate" else 3}
+    return {**options, **level, "predictor": "YES"}
+
+
+def _copy(plain: Path, path: Path, options: dict[str, Any]) -> None:
+    import rasterio
+    import rasterio.errors
+    import rasterio.shutil
+
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+            rasterio.shutil.copy(str(plain), str(path), driver="COG", **options)
+    except rasterio.errors.RasterioError as error:
+        raise OutputError(
+            f"cannot write {final_name(path)}",
+            got=f"an error of GDAL ({error})",
+            cure="free some disk space, or choose --format tiff",
+        ) from error
