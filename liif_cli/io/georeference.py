@@ -1,7 +1,7 @@
 """Where on Earth an image lies: the GeoTIFF tags of the input, made true of the output's grid.
 
-OGC GeoTIFF 1.1 (19-008r4). Raster coordinates (i, j) are (column, row). Where pixels are areas, 0 is
-the outer edge of the first one; where they are points, it is its centre.
+OGC GeoTIFF 1.1 (19-008r4). Raster coordinates (i, j) are (column, row). Where pixels are areas, 0
+is the outer edge of the first one; where they are points, it is its centre.
 """
 
 from __future__ import annotations
