@@ -11,7 +11,6 @@ from liif_cli.io.base import OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.exporters.tiff import needs_bigtiff, write_levels
 from liif_cli.io.limits import check_compression, check_limit
-from liif_cli.io.pyramid import reduced_levels
 
 _CACHE_BYTES = 32 * 2**20
 _TILE = 512
@@ -42,6 +41,8 @@ class CogExporter:
         Raises:
             OutputError: permission, a full disk, or a limit of the format or the compression.
         """
+        from liif_cli.io.pyramid import reduced_levels
+
         check_limit(self, pixels, path, info.alpha)
         codec = info.compression or self.compressions[0]
         check_compression(codec, pixels, path, info.alpha)

@@ -15,7 +15,6 @@ from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.deepzoom import DeepZoom, tiles_folder
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_compression, check_limit
-from liif_cli.io.pyramid import reduced_levels
 
 _QUALITY = 90
 # tiles a side that are read at once: a tile alone would decode each chunk of a store nine times
@@ -46,6 +45,8 @@ class DeepZoomExporter:
             OutputError: permission, a full disk, a limit of the format, or a folder of that name
                 that holds something else.
         """
+        from liif_cli.io.pyramid import reduced_levels
+
         check_limit(self, pixels, path, info.alpha)
         kind = info.compression
         if kind in ("", "auto"):

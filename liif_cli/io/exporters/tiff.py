@@ -14,7 +14,6 @@ from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.exporters.bands import codec_workers, pixel_bytes
 from liif_cli.io.limits import check_compression, check_limit
-from liif_cli.io.pyramid import reduced_levels
 
 _TILE = 512
 _QUALITY = 95
@@ -58,6 +57,8 @@ class TiffExporter:
         Raises:
             OutputError: permission, a full disk, or a limit of the format or the compression.
         """
+        from liif_cli.io.pyramid import reduced_levels
+
         check_limit(self, pixels, path, info.alpha)
         pyramid = info.pyramid or self.pyramids[0]
         below = max(pixels.height, pixels.width) + 1
