@@ -35,8 +35,8 @@ def verify(
     against their digests. A file is held against the checksum that was recorded beside it; where
     there is none, all of it is decoded, which finds less.
 
-    Run the 'liif upscale' command that made it again to mend a store; its damaged shards are
-    rendered, the others stay.
+    To mend a store, run the 'liif upscale' command that made it again, with --verify-existing: its
+    damaged shards are rendered, the others stay.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ from typing import Any
 
 from liif_cli.errors import OutputError
 from liif_cli.io.atomic import write_atomically
-from liif_cli.io.tilestore import TileStore, damaged
+from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import RenderPlan, fingerprint_of
 
 FOLDER = ".liif"
@@ -121,11 +121,12 @@ def finished_store(path: Path) -> TileStore | None:
 def repair(output: Path) -> int:
     """Remove the damaged shards of a finished store, to be rendered again; returns how many."""
     store = finished_store(output)
-    places = damaged(store) if store is not None else []
-    for row, col in places:
-        assert store is not None
-        store.shard_path(row, col).unlink(missing_ok=True)
-    return len(places)
+    found = 0
+    for level in store.levels() if store is not None else []:
+        for row, col in level.damaged():
+            level.discard(row, col)
+            found += 1
+    return found
 
 
 def difference(output: Path, plan: RenderPlan) -> str:
@@ -179,7 +180,7 @@ def _whole(output: Path, plan: RenderPlan) -> bool:
     if plan.output_format != "zarr":
         return True
     store = finished_store(output)
-    return store is not None and store.complete
+    return store is not None and store.complete and store.finished
 
 
 def file_checksum(path: Path) -> str:

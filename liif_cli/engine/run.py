@@ -65,18 +65,6 @@ class PartPixels:
         return self.pixels.read(window.shift(self.window.row_off, self.window.col_off))
 
 
-class WatchedStore(TileStore):
-    """A tile store that calls ``on_read`` before each read, which may raise to end an export."""
-
-    on_read: Callable[[], None] | None = None
-
-    def read(self, window: Window) -> Pixels:
-        """See ``TileStore.read``."""
-        if self.on_read is not None:
-            self.on_read()
-        return super().read(window)
-
-
 class ImageRun:
     """The work on one image. Tasks may be rendered by several threads at once.
 
@@ -162,7 +150,7 @@ class ImageRun:
         plan = self.plan
         if self.store_path.exists():
             try:
-                store = WatchedStore.open(self.store_path, plan.store_fingerprint)
+                store = TileStore.open(self.store_path, plan.store_fingerprint)
                 for path in filter(is_partial, self.store_path.rglob(".*")):
                     path.unlink()  # a shard that a killed process was writing
                 return store
@@ -171,7 +159,7 @@ class ImageRun:
                 log.debug("starting afresh: %s", error)
                 with output_errors(self.store_path):
                     shutil.rmtree(self.store_path)
-        return WatchedStore.create(
+        return TileStore.create(
             self.store_path,
             height=plan.canvas.height,
             width=plan.canvas.width,
@@ -258,8 +246,7 @@ class ImageRun:
         pixels = self._store or self._array
         if pixels is None:
             raise OutputError(f"{self.output} was finished before it was opened")
-        if isinstance(pixels, WatchedStore | ArrayPixels):
-            pixels.on_read = self._check_stop
+        pixels.on_read = self._check_stop
         self.listen(ExportStarted(self.input))
         try:
             self._export(pixels)

@@ -60,6 +60,19 @@ def test_georeferencing_is_kept_and_scaled(tmp_path, format, transform, area):
         np.testing.assert_allclose(corner, before.transform @ (80, 60), atol=1e-4)
 
 
+def test_a_part_lies_where_it_lay(tmp_path):
+    source = make_map(tmp_path / "in.tif")
+    upscale(source, tmp_path / "whole.tif")
+    upscale(source, tmp_path / "part.tif", "--roi", "10,20,30,25", "--format", "cog")
+    with rasterio.open(source) as before, rasterio.open(tmp_path / "part.tif") as part:
+        np.testing.assert_allclose(part.transform @ (0, 0), before.transform @ (10, 20), atol=1e-4)
+        left, top = 130, 180
+        found = part.read()
+    with rasterio.open(tmp_path / "whole.tif") as whole:
+        wanted = whole.read()[:, top : top + found.shape[1], left : left + found.shape[2]]
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_it_goes_through_a_store(tmp_path):
     source = make_map(tmp_path / "in.tif")
     upscale(source, tmp_path / "out.zarr")
