@@ -98,7 +98,7 @@ def test_other_options_are_named_and_start_afresh_on_request_only(
         (spec_of("500x300"), "size: was 400x300, now 500x300"),
         (spec_of("50x30"), "size: was 400x300, now 50x30"),
         (spec_of(model=tiny_weights), f"model: was bicubic, now {tiny_weights}"),
-        (spec_of(cell=0.5), "cell: was 1.0, now 0.5"),
+        (spec_of(self_ensemble=True), "self ensemble: was False, now True"),
         (spec_of(tile=128), "tile: was 32, now 128"),
     ):
         error = error_of(upscale_batch(photo, out, spec, listen=events))
