@@ -93,8 +93,11 @@ def load_model(
     import torch
 
     from liif_cli.models import checkpoint
+    from liif_cli.models.device import use_full_precision
     from liif_cli.models.model import Model, ModelSpec, Part, via_model
 
+    if device.type == "cuda":
+        use_full_precision()
     if name_or_path in KERNELS:
         if via is not None:
             raise UsageError(

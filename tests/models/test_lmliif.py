@@ -1,4 +1,4 @@
-"""LM-LIIF: both of its paths against the plain form, and its faults."""
+"""LM-LIIF: all of its paths against the plain form, and its faults."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import checkpoint
 from liif_cli.models.decoders import lmliif
 from liif_cli.models.decoders.lmliif import LMLIIF, compiled_kernel
+from liif_cli.models.device import use_full_precision
 from liif_cli.models.model import Model, ModelSpec, Part
 from tests.conformance.rendering import well_defined
 from tests.reference.plain_lmliif import plain_lmliif
 
-PATHS = ["compiled", "torch"]
+PATHS = ["compiled", "torch", "device"]
 ARGUMENTS: list[dict[str, Any]] = [
     {},
     {"local_ensemble": False},
@@ -32,9 +33,11 @@ ARGUMENTS: list[dict[str, Any]] = [
 
 @pytest.fixture(params=PATHS)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Which of the two implementations answers."""
-    if request.param == "torch":
+    """Which of the three implementations answers."""
+    if request.param != "compiled":
         monkeypatch.setattr(lmliif, "compiled_kernel", lambda: None)
+        if request.param == "device":
+            monkeypatch.setattr(LMLIIF, "_torch_answer", LMLIIF._device_answer)
     elif compiled_kernel() is None:
         pytest.skip("numba is not installed")
     return str(request.param)
@@ -75,7 +78,7 @@ def plain(decoder: LMLIIF, feat: torch.Tensor, out_shape: tuple[int, int]) -> to
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 @pytest.mark.parametrize("out_shape", [(14, 18), (21, 27), (17, 40), (140, 90), (5, 6)])
-def test_both_paths_equal_the_plain_form(
+def test_every_path_equals_the_plain_form(
     path: str, arguments: dict[str, Any], out_shape: tuple[int, int]
 ) -> None:
     decoder = decoder_of(**arguments)
@@ -120,6 +123,30 @@ def test_bands_of_codes_give_what_all_at_once_give(
     torch.testing.assert_close(answers(decoder, feat, (60, 17)), whole, atol=1e-6, rtol=0)
 
 
+def test_blocks_of_rows_on_a_device_give_what_all_at_once_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lmliif, "compiled_kernel", lambda: None)
+    monkeypatch.setattr(LMLIIF, "_torch_answer", LMLIIF._device_answer)
+    decoder, feat = decoder_of(), torch.randn(1, 6, 9, 8)
+    whole = answers(decoder, feat, (31, 17))
+    # blocks that end between the two members of an output row
+    monkeypatch.setattr(lmliif, "DEVICE_BLOCK_PAIRS", 150)
+    torch.testing.assert_close(answers(decoder, feat, (31, 17)), whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_real_device_gives_what_the_cpu_gives(dtype: torch.dtype) -> None:
+    use_full_precision()
+    decoder, feat = decoder_of(), torch.randn(1, 6, 17, 19)
+    expected = answers(decoder, feat, (60, 81))
+    got = answers(decoder.to("cuda", dtype), feat.to("cuda", dtype), (60, 81))
+    assert got.dtype == torch.float32
+    most = 1e-5 if dtype == torch.float32 else 0.1 * float(expected.std()) + 0.1
+    assert float((got.cpu() - expected).abs().max()) < most
+
+
 def test_the_skip_adds_the_bilinear_image(path: str) -> None:
     plain_one, with_skip = decoder_of(), decoder_of(skip="bilinear")
     feat = torch.randn(1, 6, 8, 8, generator=torch.Generator().manual_seed(4))
@@ -128,7 +155,7 @@ def test_the_skip_adds_the_bilinear_image(path: str) -> None:
     torch.testing.assert_close(added, image[0].permute(1, 2, 0), atol=1e-5, rtol=0)
 
 
-def test_half_precision_goes_through_torch() -> None:
+def test_half_precision_goes_through_torch(path: str) -> None:
     decoder = decoder_of()
     feat = torch.randn(1, 6, 7, 9, generator=torch.Generator().manual_seed(1))
     exact = answers(decoder, feat, (21, 30))

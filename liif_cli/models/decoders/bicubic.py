@@ -15,6 +15,7 @@ from torch import nn
 
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.geometry.resample import CUBIC, LANCZOS3, Kernel, kernel_taps
+from liif_cli.models.device import upload
 
 LEAST_SPAN = 32
 """Input pixels that a block of outputs spans at least, besides the kernel's own width."""
@@ -98,5 +99,5 @@ def _bands(
         matrix = np.zeros((stop - start, last + 1 - first))
         row = np.nonzero(mask)[0]
         matrix[row, tap[mask] - first] = weights[start:stop][mask]
-        bands.append((start, stop, first - axis.offset, torch.from_numpy(matrix).to(like)))
+        bands.append((start, stop, first - axis.offset, upload(matrix, like.device).to(like)))
     return bands

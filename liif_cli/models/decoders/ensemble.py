@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from liif_cli.geometry.axis import AxisSlice
+from liif_cli.models.device import upload
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -97,5 +98,5 @@ def bilinear(
         weights = np.zeros((high - low, len(axis)), np.float32)
         weights[members.code - low, members.index] = members.weight
         # transposed twice: columns first, then rows, and (3, rows, cols) again
-        image = (image[..., low:high] @ torch.from_numpy(weights).to(image)).mT
+        image = (image[..., low:high] @ upload(weights, image.device).to(image)).mT
     return image

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear, sides
+from liif_cli.models.device import upload
 from liif_cli.models.members import MembersKind, TrainMembers
 
 __all__ = ["LIIF", "LIIFLatent", "TrainMembers"]
@@ -237,7 +238,7 @@ class LIIF(nn.Module):
 
 
 def _on(device: torch.device, *arrays: np.ndarray[Any, Any]) -> list[torch.Tensor]:
-    return [torch.from_numpy(array).to(device) for array in arrays]
+    return [upload(array, device) for array in arrays]
 
 
 @cache

@@ -9,7 +9,8 @@ of a narrow render MLP, a scale and a shift. A pixel and member then runs
 and the local ensemble is LIIF's. The modulations fold into matrices of each code,
 diag(1 + scale) W and (1 + scale) b + shift, and the output pixels of which a code is a member are a
 run of rows times a run of columns: rendering goes code by code. A compiled kernel does that where
-numba is installed; otherwise torch modulates pixel by pixel with shared weights.
+numba is installed; otherwise torch modulates pixel by pixel with shared weights, on the CPU in blocks
+that stay in the cache, on an accelerator in blocks of a million pixels.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from torch.nn import functional as F
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear
+from liif_cli.models.device import upload
 from liif_cli.models.members import MembersKind, TrainMembers
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ DEVICE_BLOCK_PAIRS = 1 << 20
 BAND_CODES = 1 << 14
 """Codes whose modulations are held at once: made in a query, for the codes that it needs, they take
 a tenth of the memory that those of a whole window would."""
+DEVICE_BAND_CODES = 1 << 16
+"""The same on an accelerator: a tile's codes at once, at the usual scales."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +169,13 @@ class LMLIIF(nn.Module):
     def query(self, latent: LMLIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
         dtype = latent.feat.dtype
-        compiled = compiled_kernel() if dtype in (torch.float32, torch.float64) else None
+        band_codes = BAND_CODES
         if latent.feat.device.type != "cpu":
-            compiled = None
-        answer = self._compiled_answer(compiled, latent) if compiled else self._torch_answer(latent)
+            answer, band_codes = self._device_answer(latent), DEVICE_BAND_CODES
+        elif dtype in (torch.float32, torch.float64) and (compiled := compiled_kernel()):
+            answer = self._compiled_answer(compiled, latent)
+        else:
+            answer = self._torch_answer(latent)
         colours = torch.zeros(
             len(rows),
             len(cols),
@@ -180,7 +187,7 @@ class LMLIIF(nn.Module):
         col_members = axis_members(cols, self.local_ensemble)
         left, right = col_members.code_range
         top, bottom = row_members.code_range
-        step = max(1, BAND_CODES // (right - left))
+        step = max(1, band_codes // (right - left))
         col_members = col_members.of_codes(left, right)
         for start in range(top, bottom, step):
             stop = min(bottom, start + step)
@@ -228,22 +235,20 @@ class LMLIIF(nn.Module):
         return answer
 
     def _torch_answer(self, latent: LMLIIFLatent) -> Answer:
-        """Adds a band's colours pixel by pixel with gathered modulations: any device, precision."""
+        """Adds a band's colours pixel by pixel with gathered modulations: on the CPU."""
         of_code, of_rel, _ = self._first_layer()
         _, *hidden, last = self.render.linears
         bias = self._folded_bias(latent.cell)
-        device, dtype = latent.feat.device, latent.feat.dtype
-        most = BLOCK_PAIRS if device.type == "cpu" else DEVICE_BLOCK_PAIRS
+        dtype = latent.feat.dtype
 
         def answer(
             modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
         ) -> None:
-            code, rel, weight, index = (
-                torch.from_numpy(array).to(device)
-                for array in (cols.code, cols.rel, cols.weight, cols.index)
+            code, rel, weight, index = map(
+                torch.from_numpy, (cols.code, cols.rel, cols.weight, cols.index)
             )
             of_col = (rel[:, None] * of_rel[:, 1]).to(dtype)
-            step = max(1, most // len(cols))
+            step = max(1, BLOCK_PAIRS // len(cols))
             for run in rows.runs():
                 row = modulation[int(rows.code[run.start])]
                 scale, shift = self._scales_and_shifts(row)
@@ -251,8 +256,8 @@ class LMLIIF(nn.Module):
                 scale, shift = scale[code], shift[code]
                 for pair in range(run.start, run.stop, step):
                     part = slice(pair, min(run.stop, pair + step))
-                    row_rel = torch.from_numpy(rows.rel[part]).to(device, dtype)
-                    row_weight = torch.from_numpy(rows.weight[part]).to(device)
+                    row_rel = torch.from_numpy(rows.rel[part]).to(dtype)
+                    row_weight = torch.from_numpy(rows.weight[part])
                     values = start + (row_rel[:, None] * of_rel[:, 0])[:, None]
                     values = F.relu_(torch.addcmul(shift[:, 0], values, scale[:, 0]))
                     for number, layer in enumerate(hidden, start=1):
@@ -262,6 +267,47 @@ class LMLIIF(nn.Module):
                     answers = answers * (row_weight[:, None] * weight)[..., None]
                     first = int(rows.index[pair])
                     out[first : first + len(row_rel)].index_add_(1, index, answers)
+
+        return answer
+
+    def _device_answer(self, latent: LMLIIFLatent) -> Answer:
+        """Adds a band's colours in a few large kernels: all pairs of many output rows at once.
+
+        Modulations are gathered layer by layer, so that a block holds those of one layer only.
+        """
+        of_code, of_rel, _ = self._first_layer()
+        _, *hidden, last = self.render.linears
+        bias = self._folded_bias(latent.cell)
+        device, dtype = latent.feat.device, latent.feat.dtype
+
+        def answer(
+            modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
+        ) -> None:
+            row_code, row_rel, row_weight, row_index = _uploaded(rows, device)
+            col_code, col_rel, col_weight, col_index = _uploaded(cols, device)
+            of_row = (row_rel[:, None] * of_rel[:, 0]).to(dtype)
+            of_col = (col_rel[:, None] * of_rel[:, 1]).to(dtype)
+            codes = modulation.flatten(0, 1)
+            begin = F.linear(codes[:, : self.code], of_code, bias)
+            # layer by layer in memory, so that a gather reads whole rows
+            scales, shifts = (
+                part.movedim(1, 0).contiguous() for part in self._scales_and_shifts(codes)
+            )
+            step = max(1, DEVICE_BLOCK_PAIRS // len(cols))
+            for top in range(0, len(rows), step):
+                block = slice(top, top + step)
+                pair = (row_code[block, None] * modulation.shape[1] + col_code).flatten()
+                values = begin[pair].view(-1, len(cols), self.width)
+                values = (values + of_row[block, None] + of_col).flatten(0, 1)
+                for number, (scale, shift) in enumerate(zip(scales, shifts, strict=True)):
+                    values = hidden[number - 1](values) if number else values
+                    values = F.relu_(torch.addcmul(shift[pair], values, scale[pair]))
+                colours = last(values).to(out.dtype).view(-1, len(cols), 3)
+                colours *= (row_weight[block, None] * col_weight)[..., None]
+                narrow = out.new_zeros(len(colours), out.shape[1], 3)
+                # a pixel gets two members of an axis at most: the order of the sum is no matter
+                narrow.index_add_(1, col_index, colours)
+                out.index_add_(0, row_index[block], narrow)
 
         return answer
 
@@ -304,6 +350,12 @@ class LMLIIF(nn.Module):
             colours = colours + F.embedding(members.code, pixels)
         blended: torch.Tensor = (colours * members.weight[..., None]).sum(2)
         return blended
+
+
+def _uploaded(members: AxisMembers, device: torch.device) -> list[torch.Tensor]:
+    """Code, rel, weight and index of an axis on ``device``."""
+    arrays = (members.code, members.rel, members.weight, members.index)
+    return [upload(array, device) for array in arrays]
 
 
 @cache

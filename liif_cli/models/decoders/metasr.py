@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import bilinear
+from liif_cli.models.device import upload
 from liif_cli.models.members import MembersKind, TrainMembers
 
 HIDDEN = 256
@@ -179,9 +180,9 @@ class MetaSR(nn.Module):
         device = fold.device
         out_dtype = torch.promote_types(fold.dtype, torch.float32)
         low, high = int(cols.corner[0]), int(cols.corner[-1]) + 1
-        col_code = torch.from_numpy(cols.corner - low).to(device)
+        col_code = upload(cols.corner - low, device)
         of_col, of_row = (
-            torch.from_numpy(axis.rel_corner).to(device, weight.dtype)[:, None] * weight[:, number]
+            upload(axis.rel_corner, device).to(weight.dtype)[:, None] * weight[:, number]
             for number, axis in ((1, cols), (0, rows))
         )
         out = torch.empty(len(rows), len(cols), 3, dtype=out_dtype, device=device)
@@ -193,7 +194,7 @@ class MetaSR(nn.Module):
                 self._matrices(latent, fold, row, low, high)
                 for row in range(int(codes[0]), int(codes[-1]) + 1)
             ]
-            row_code = torch.from_numpy(codes - codes[0]).to(device)
+            row_code = upload(codes - codes[0], device)
             matrix, constant = (
                 torch.stack(parts).index_select(0, row_code).index_select(1, col_code)
                 for parts in zip(*made, strict=True)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.models.device import upload
 
 
 class Nearest(nn.Module):
@@ -25,7 +26,7 @@ class Nearest(nn.Module):
 
     def query(self, latent: torch.Tensor, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3)."""
-        row, col = (torch.from_numpy(axis.nearest).to(latent.device) for axis in (rows, cols))
+        row, col = (upload(axis.nearest, latent.device) for axis in (rows, cols))
         return latent.index_select(0, row).index_select(1, col)
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
