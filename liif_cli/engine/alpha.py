@@ -13,6 +13,7 @@ import torch
 
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.window import Window
+from liif_cli.models.device import upload
 from liif_cli.plan.passes import BLEED, flat_reach
 
 Plane = npt.NDArray[np.float32]
@@ -84,7 +85,7 @@ class FlatAlpha:
         cols = self._cols.slice(tile.col_off, tile.col_stop, self._read.col_off).nearest
         index = np.ix_(np.asarray(rows), np.asarray(cols))
         for mask, value in ((self._opaque, 1.0), (self._clear, -1.0)):
-            colours[torch.from_numpy(mask[index]).to(colours.device)] = value
+            colours[upload(mask[index], colours.device)] = value
 
 
 def _all_around(mask: Mask, reach: tuple[int, int]) -> Mask:

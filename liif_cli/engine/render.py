@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +13,19 @@ import numpy.typing as npt
 import torch
 
 from liif_cli.engine.alpha import FlatAlpha, bleed
-from liif_cli.errors import RenderError
+from liif_cli.engine.transfer import FULL_SCALE, CudaCopies, TileRing, not_finite, scaled
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.geometry.cell import SCALED, CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
 from liif_cli.models.base import Latent
+from liif_cli.models.device import upload
 from liif_cli.models.model import Model
 from liif_cli.plan.passes import BLEED, RenderPass
 from liif_cli.plan.plan import RenderPlan, RenderTask
 from liif_cli.plan.spec import ModelCost
 
-FULL_SCALE = {"uint8": 255, "uint16": 65535, "float32": 1}
 PRECISION_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -92,7 +94,7 @@ def to_network(
     ``values`` are those of black and white; None is the range of the sample type.
     """
     low, high = values or (0.0, FULL_SCALE[pixels.dtype.name])
-    image = torch.from_numpy(np.ascontiguousarray(pixels.astype(np.float32))).to(device)
+    image = upload(np.ascontiguousarray(pixels.astype(np.float32)), device)
     if low:
         image = image.sub_(low)
     image = image.mul_(2 / (high - low)).sub_(1).permute(2, 0, 1)[None]
@@ -114,11 +116,7 @@ def to_pixels(
         RenderError: a colour is NaN or infinite.
     """
     _check_finite(colours, "colours")
-    if channels == 1:
-        colours = colours.mean(2, keepdim=True)
-    low, high = values or (0.0, FULL_SCALE[dtype.name])
-    half = 0.5 * (high - low)
-    found = colours.mul_(half).add_(half + low).clamp_(low, high)
+    found = scaled(colours, channels, dtype, values)
     if dtype == np.uint8:
         return found.round_().to(torch.uint8).cpu().numpy()
     if dtype == np.uint16:
@@ -129,12 +127,36 @@ def to_pixels(
 def _check_finite(values: torch.Tensor, what: str) -> None:
     """One pass: a sum is finite only if every number is."""
     if not torch.isfinite(values.sum(dtype=torch.float32)):
-        raise RenderError(
-            "the network's output",
-            got=f"NaN or infinity in its {what}",
-            expected="finite numbers",
-            cure="use --precision fp32, or other weights",
-        )
+        raise not_finite(what)
+
+
+class Direct:
+    """Puts pixels in their place at once, as on the CPU (see ``TileRing``)."""
+
+    placed = 0
+
+    def put(
+        self,
+        colours: torch.Tensor,
+        target: Pixels,
+        channels: int,
+        values: tuple[float, float] | None,
+    ) -> None:
+        """Fill ``target`` (h, w, channels) with the pixels of normalised colours (h, w, 3)."""
+        target[...] = to_pixels(colours, channels, target.dtype, values)
+        self.placed += 1
+
+    def place(self) -> bool:
+        """False: no tile is on its way."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to wait for."""
+
+
+def delivery(device: torch.device) -> Direct | TileRing:
+    """How tiles come from ``device``."""
+    return TileRing(CudaCopies(device)) if device.type == "cuda" else Direct()
 
 
 @dataclass(frozen=True)
@@ -180,19 +202,13 @@ class WindowRenderer:
     ) -> None:
         self.decoder = model.render_decoder
         self.sampling, self.read, self.turn = sampling, read, turn
-        image = turn.apply(
-            to_network(
-                pixels,
-                torch.device(sampling.device),
-                PRECISION_DTYPES[sampling.precision],
-                values,
-            )
-        )
+        # float32 for the decoder: a bilinear skip then loses nothing to a lower precision
+        image = turn.apply(to_network(pixels, torch.device(sampling.device), torch.float32, values))
         cell = (
             sampling.cell.told(model.asked(sampling.rows)),
             sampling.cell.told(model.asked(sampling.cols)),
         )
-        feat = model.encode(image)
+        feat = model.encode(image.to(PRECISION_DTYPES[sampling.precision]))
         # a ReLU may turn NaN into 0, so that the colours alone would not tell
         _check_finite(feat, "features")
         self.latent: Latent = self.decoder.prepare(
@@ -297,26 +313,37 @@ def render_task(
     # each pass has a latent of its own, of which one at a time is kept
     groups = ([one] for one in outputs) if len(passes) == 1 else iter([list(outputs)])
     answer: Answer | None = None
-    for group in groups:
-        collected = [np.empty((*one.shape, plan.channels), plan.dtype) for one in group]
-        for one_pass in passes:
-            if answer is None or len(passes) > 1:
-                answer = None  # the last one's memory goes first
-                answer = _answer(model, plan, task, pixels, one_pass, stopped)
-            for output, target in zip(group, collected, strict=True):
-                for tile in grid.split(output):
-                    if stopped():
-                        return
-                    # the whole tile even for a part of it: sums may depend on its size
-                    full = grid.holder(tile).intersect(task.output)
-                    colours = answer(full)
-                    if full != tile:
-                        colours = colours[tile.relative_to(full).to_slices()].contiguous()
-                    part = (*tile.relative_to(output).to_slices(), slice(*one_pass.span))
-                    target[part] = to_pixels(
-                        colours, one_pass.channels, target.dtype, one_pass.values
-                    )
-        yield from zip(group, collected, strict=True)
+    sent = 0
+    filling: deque[tuple[int, Window, Pixels]] = deque()
+    with closing(delivery(torch.device(plan.device))) as tiles:
+
+        def finished() -> Iterator[tuple[Window, Pixels]]:
+            while filling and filling[0][0] <= tiles.placed:
+                yield filling.popleft()[1:]
+
+        for group in groups:
+            collected = [np.empty((*one.shape, plan.channels), plan.dtype) for one in group]
+            for one_pass in passes:
+                if answer is None or len(passes) > 1:
+                    answer = None  # the last one's memory goes first
+                    answer = _answer(model, plan, task, pixels, one_pass, stopped)
+                for output, target in zip(group, collected, strict=True):
+                    for tile in grid.split(output):
+                        if stopped():
+                            return
+                        # the whole tile even for a part of it: sums may depend on its size
+                        whole = grid.holder(tile).intersect(task.output)
+                        colours = answer(whole)
+                        if whole != tile:
+                            colours = colours[tile.relative_to(whole).to_slices()].contiguous()
+                        part = (*tile.relative_to(output).to_slices(), slice(*one_pass.span))
+                        tiles.put(colours, target[part], one_pass.channels, one_pass.values)
+                        sent += 1
+                        yield from finished()
+            filling += [(sent, *one) for one in zip(group, collected, strict=True)]
+            yield from finished()
+        while tiles.place():
+            yield from finished()
 
 
 Answer = Callable[[Window], torch.Tensor]
@@ -354,7 +381,8 @@ def _answer(
         shown = shown[window.relative_to(task.read).to_slices()]
     if flat is not None and flat.value is not None:
         value = 2 * flat.value - 1
-        return lambda tile: torch.full((*tile.shape, 3), value)
+        device = torch.device(plan.device)
+        return lambda tile: torch.full((*tile.shape, 3), value, device=device)
     answer: Answer
     if plan.self_ensemble:
         answer = _averaged(model, plan, task, sampling, shown, window, one_pass, stopped)
@@ -384,7 +412,7 @@ def _averaged(
 ) -> Answer:
     """The mean over the 8 turns of all of the task's tiles; see ``_answer``."""
     grid = TileGrid(*plan.out_shape, plan.tile, plan.tile)
-    averaged = np.zeros((*task.output.shape, 3), np.float32)
+    averaged = torch.zeros(*task.output.shape, 3, device=torch.device(plan.device))
     for turn in ALL_TURNS:
         renderer = WindowRenderer(model, sampling, shown, window, turn, one_pass.values)
         for tile in grid.split(task.output):
@@ -393,8 +421,8 @@ def _averaged(
             if tile.intersect(plan.region).pixels == 0:
                 continue
             part = tile.relative_to(task.output).to_slices()
-            averaged[part] += renderer.query(tile).cpu().numpy() / len(ALL_TURNS)
-    return lambda tile: torch.from_numpy(averaged[tile.relative_to(task.output).to_slices()].copy())
+            averaged[part] += renderer.query(tile) / len(ALL_TURNS)
+    return lambda tile: averaged[tile.relative_to(task.output).to_slices()].clone()
 
 
 def _without_bleed(read: Window, plan: RenderPlan) -> Window:

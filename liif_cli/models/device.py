@@ -18,7 +18,7 @@ def upload(array: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return host.to(device)
     # torch's allocator keeps the pinned copy until the stream has read it
-    return host.pin_memory().to(device, non_blocking=True)
+    return host.contiguous().pin_memory().to(device, non_blocking=True)
 
 
 def use_full_precision() -> None:

@@ -16,6 +16,8 @@ RESERVE = 48 * MIB
 STREAM_BYTES = 64 * MIB
 """What an exporter that streams holds at once."""
 DEFAULT_CAP = 4 * GIB
+TILES_IN_FLIGHT = 2
+"""Tiles of a task on an accelerator that are on their way to the host."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
@@ -121,6 +123,22 @@ class TaskShape:
             + collected
             + averaged
         )
+
+    def pinned_bytes(self, tile: int, channels: int, itemsize: int) -> int:
+        """Pinned host memory of a task on an accelerator: tiles on their way, and the window.
+
+        ``tile`` is the side of a query; pixels have ``channels`` of ``itemsize`` bytes. torch
+        takes powers of two, and keeps them for the tasks that follow.
+        """
+        shown = min(channels, 3)
+        of_tile = tile * tile * shown * itemsize + 1
+        of_window = 4 * shown * self.window[0] * self.window[1]
+        return TILES_IN_FLIGHT * _power_of_two(of_tile) + _power_of_two(of_window)
+
+
+def _power_of_two(size: int) -> int:
+    """The smallest one that is not below ``size``."""
+    return 1 << max(0, size - 1).bit_length()
 
 
 def refuse(what: str, needed: int, allowed: int, parts: dict[str, int], cure: str) -> PlanError:

@@ -372,7 +372,7 @@ def _layouts(
         "decoded input": source.decoded_bytes,
     }
 
-    def tasks(workers: int, side: tuple[int, int], buffer: int) -> dict[str, int]:
+    def tasks(workers: int, side: tuple[int, int], buffer: int, tile: int) -> dict[str, int]:
         task = TaskShape.of(side, in_shape, out_shape, cost.radius)
         peak = task.peak_bytes(
             cost,
@@ -382,12 +382,14 @@ def _layouts(
             passes=pass_count(source.shape[2], source.alpha),
             alpha=source.alpha,
         )
+        if machine.device != "cpu":
+            peak += task.pinned_bytes(tile, source.shape[2], np.dtype(source.dtype).itemsize)
         return {f"{workers} task{'s' * (workers > 1)}": workers * peak}
 
     if resume is not None:
         for workers in _fewer(machine.workers):
             for side in _shorter(resume):
-                of_tasks = tasks(workers, side, resume.shard)
+                of_tasks = tasks(workers, side, resume.shard, resume.tile)
                 memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                 yield _Layout(True, side, resume.shard, resume.chunk, resume.tile, workers, memory)
         return
@@ -397,14 +399,14 @@ def _layouts(
         if not output.streams or raw <= min(allowed // MEMORY_SHARE, MEMORY_MOST):
             for workers in _fewer(machine.workers):
                 for side in _memory_sides(spec, out_shape, cost, in_shape, allowed):
-                    memory = {**fixed, **hold, **tasks(workers, side, tile)}
+                    memory = {**fixed, **hold, **tasks(workers, side, tile, tile)}
                     yield _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
     if output.streams:
         for workers in _fewer(machine.workers):
             for shard, chunk, tile in _sides(spec, out_shape):
                 for count in _shard_counts(shard, out_shape, cost, in_shape, allowed):
                     side = (shard * count, shard * count)
-                    of_tasks = tasks(workers, side, shard)
+                    of_tasks = tasks(workers, side, shard, tile)
                     memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                     yield _Layout(True, side, shard, chunk, tile, workers, memory)
 

@@ -9,8 +9,8 @@ of a narrow render MLP, a scale and a shift. A pixel and member then runs
 and the local ensemble is LIIF's. The modulations fold into matrices of each code,
 diag(1 + scale) W and (1 + scale) b + shift, and the output pixels of which a code is a member are a
 run of rows times a run of columns: rendering goes code by code. A compiled kernel does that where
-numba is installed; otherwise torch modulates pixel by pixel with shared weights, on the CPU in blocks
-that stay in the cache, on an accelerator in blocks of a million pixels.
+numba is installed; otherwise torch modulates pixel by pixel with shared weights, in blocks that fit
+the CPU's cache, or on an accelerator a million pairs at once.
 """
 
 from __future__ import annotations
