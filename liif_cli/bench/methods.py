@@ -6,7 +6,8 @@ import difflib
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from liif_cli.bench.results import MethodInfo
 from liif_cli.bench.timed import Place, Timed, render_timed
 from liif_cli.engine.render import PRECISION_DTYPES
 from liif_cli.errors import UsageError
+from liif_cli.geometry.cell import CLAMPED, SCALED, CellPolicy
 from liif_cli.models import DECODERS, checkpoint
 from liif_cli.models.loader import KERNELS, load_model, model_digest, shipped
 from liif_cli.models.model import Model
@@ -32,9 +34,10 @@ Image8 = npt.NDArray[np.uint8]
 SIREN = "siren"
 VARIANTS = {
     "ensemble": "mean over 8 flips and turns",
+    "clamped": "pixel size clamped to the trained",
     "via4": "network at x4, then Lanczos",
 }
-VIA_SCALE = 4
+VIA = Fraction(4)
 WARM_UP = (48, 48)
 """Shape of the LR image that starts kernels up before the clock counts."""
 
@@ -63,36 +66,33 @@ class Method(Protocol):
 
 @dataclass
 class Network:
-    """A model by the tiled renderer, by itself or with a policy around it."""
+    """A model by the tiled renderer.
+
+    ``policy`` is the cell that it is told; None tells the true one, or what ``run`` is asked for.
+    """
 
     info: MethodInfo
     model: Model
     place: Place
-    variant: str = ""
+    policy: CellPolicy | None = None
+    self_ensemble: bool = False
 
     @property
     def uses_cell(self) -> bool:
-        return self.info.parameters > 0
+        return self.info.parameters > 0 and self.policy is None
 
     def run(
         self, lr: Image8, out_shape: tuple[int, int], protocol: str, cell: float = 1.0
     ) -> Timed:
         """See ``Method``."""
-        if self.variant != "via4":
-            return render_timed(
-                self.model,
-                lr,
-                out_shape,
-                self.place,
-                cell=cell,
-                self_ensemble=self.variant == "ensemble",
-            )
-        between = lr.shape[0] * VIA_SCALE, lr.shape[1] * VIA_SCALE
-        first = render_timed(self.model, lr, between, self.place, cell=cell)
-        start = time.perf_counter()
-        colours = interpolate(np.clip(first.colours, 0, 1), out_shape, "lanczos")
-        spent = time.perf_counter() - start
-        return replace(first, colours=colours, decode_seconds=first.decode_seconds + spent)
+        return render_timed(
+            self.model,
+            lr,
+            out_shape,
+            self.place,
+            cell=self.policy or cell,
+            self_ensemble=self.self_ensemble,
+        )
 
 
 @dataclass
@@ -237,7 +237,9 @@ def _load(choice: Choice, name: str, place: Place) -> Method:
             info = MethodInfo(name, label, "", digest, parameters=siren.parameter_count())
             return FittedSiren(info, place)
         return Interpolation(MethodInfo(name, base, "", digest))
-    loaded = load_model(base, place.device)
+    loaded = load_model(base, place.device, via=VIA if choice.variant == "via4" else None)
+    # the figures of a policy stand for it alone: the pixel size is part of it
+    policies = {"clamped": CLAMPED.of_model(loaded.largest_scale), "via4": SCALED}
     digest = model_digest(base)
     if choice.variant:
         digest = hashlib.sha256(f"{digest} {choice.variant}".encode()).hexdigest()
@@ -252,7 +254,8 @@ def _load(choice: Choice, name: str, place: Place) -> Method:
         ),
         loaded.model.to(PRECISION_DTYPES[place.precision]),
         place,
-        choice.variant,
+        policies.get(choice.variant),
+        choice.variant == "ensemble",
     )
     return Bicubic(network.info, network) if base == "bicubic" else network
 

@@ -60,7 +60,7 @@ def render_timed(
     out_shape: tuple[int, int],
     place: Place,
     *,
-    cell: float = 1.0,
+    cell: CellPolicy | float = 1.0,
     self_ensemble: bool = False,
 ) -> Timed:
     """Upscale an image (h, w, 3) to ``out_shape``.
@@ -73,7 +73,7 @@ def render_timed(
         pixels: (h, w, 3) uint8.
         out_shape: (height, width).
         place: device, threads and precision.
-        cell: factor of the pixel size told to the network.
+        cell: the pixel size told to the network: a policy, or a factor of the true one.
         self_ensemble: average over the 8 flips and turns.
     """
     rows, cols = (AxisMap(a, b) for a, b in zip(pixels.shape[:2], out_shape, strict=True))

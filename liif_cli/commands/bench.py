@@ -30,8 +30,9 @@ from liif_cli.ui import options
     "--methods",
     type=options.NamesType(),
     help="Decoders (every model that comes with liif and has it), models, bicubic, nearest, "
-    "bilinear, lanczos, siren. NAME@ensemble averages 8 flips and turns, NAME@via4 renders at x4 "
-    "and goes on by Lanczos. [default: every model that comes with liif, and bicubic]",
+    "bilinear, lanczos, siren. NAME@ensemble averages 8 flips and turns, NAME@clamped is told no "
+    "smaller pixel than at its largest trained scale, NAME@via4 renders at x4 and goes on by "
+    "Lanczos. [default: every model that comes with liif, and bicubic]",
 )
 @click.option(
     "--model", "models", multiple=True, metavar="NAME|PATH", help="One more model; may be repeated."
@@ -87,7 +88,7 @@ def bench(
       liif bench
       liif bench --data Set5 --data Set14 --scales 2,3,4 --methods liif,lmliif,bicubic --paper
       liif bench --data photos/ --model mine.safetensors --out results/ --ssim --time
-      liif bench --data photos/ --methods edsr-small-liif,edsr-small-liif@via4 --scales 12,30
+      liif bench --data photos/ --methods edsr-small-liif,edsr-small-liif@clamped --scales 12,30
       liif bench --methods liif --scales 8 --cells 1,2,4,8
 
     Exit codes: 0 all measured, 1 something left out, 2 wrong usage, 3 interrupted.

@@ -1,4 +1,4 @@
-"""Names become methods; interpolation, via4, ensemble and SIREN give what they say."""
+"""Names become methods; interpolation, via4, clamped, ensemble and SIREN give what they say."""
 
 from __future__ import annotations
 
@@ -84,6 +84,29 @@ def test_via4_is_lanczos_of_x4() -> None:
     expected = interpolate(np.clip(middle, 0, 1), (240, 312), "lanczos")
     ours = via.run(LR, (240, 312), "div2k").colours
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
+
+
+def test_clamped_tells_the_pixel_size_of_the_largest_trained_scale() -> None:
+    plain, clamped = load_methods([Choice(MODEL), Choice(MODEL, "clamped")], PLACE)
+    model = load_model(MODEL, torch.device("cpu"))
+    # x6 by 5.5, where a factor of both axes could not do it
+    shape = (120, 143)
+    expected = render_array(model.model, LR, shape, cell=f"clamped:{model.largest_scale:g}")
+    ours = clamped.run(LR, shape, "div2k").colours
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
+    assert np.abs(ours - plain.run(LR, shape, "div2k").colours).max() > 1e-4
+    # at scales that it was trained at there is nothing to clamp
+    for run in ((40, 52), (80, 104)):
+        np.testing.assert_array_equal(
+            clamped.run(LR, run, "div2k").colours, plain.run(LR, run, "div2k").colours
+        )
+
+
+def test_a_fixed_pixel_size_is_not_a_matter_of_cells() -> None:
+    choices = [Choice(MODEL, variant) for variant in ("", "ensemble", "clamped", "via4")]
+    methods = load_methods(choices, PLACE)
+    assert [method.uses_cell for method in methods] == [True, True, False, False]
+    assert len({method.info.digest for method in methods}) == 4
 
 
 def test_bicubic_is_matlabs_where_luma_is_measured() -> None:
