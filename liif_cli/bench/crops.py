@@ -25,8 +25,11 @@ FOLDER = "crops"
 PREFERRED_SCALES = (4.0, 12.0)
 PLACES = 3
 """Crops of a set and scale, each of another image."""
-SIDES = (48, 96)
-"""Least and largest side of a crop in HR pixels; between them a quarter of the image."""
+SIDES = (48, 80)
+"""Least and largest side of a crop in HR pixels; between them a quarter of the image.
+
+Small enough that several fit side by side at 3 times their size.
+"""
 
 Pairing = Callable[[DataSet, float, BenchImage], Pair]
 
@@ -94,12 +97,13 @@ def _crop(
     pairing: Pairing,
 ) -> Crop:
     """One crop, remembered in a JSON file beside its PNG files with what it was made from."""
-    stem = _slug(f"{entry.name}-{image.name}-x{scale:g}")
+    stem = slug(f"{entry.name}-{image.name}-x{scale:g}")
     record = out / FOLDER / f"{stem}.json"
     identity: dict[str, object] = {
         "image": image.digest(),
         "protocol": entry.protocol,
         "compared": list(compared),
+        "sides": list(SIDES),
         "methods": {method.info.name: method.info.digest for method in methods},
     }
     old = _remembered(record, identity, out)
@@ -116,7 +120,7 @@ def _crop(
     base, best = compared
     part = _place(errors[base] - errors[best], border(entry.protocol, scale))
     pictures = {"HR": pair.hr, **{name: _to_8_bit(value) for name, value in results.items()}}
-    files = {name: f"{FOLDER}/{stem}-{_slug(name)}.png" for name in pictures}
+    files = {name: f"{FOLDER}/{stem}-{slug(name)}.png" for name in pictures}
     for name, pixels in pictures.items():
         png = bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels[part.to_slices()])))
         write_atomically(out / files[name], png)
@@ -165,7 +169,7 @@ def _decibels(error: npt.NDArray[np.float64]) -> float:
     return -10 * math.log10(max(float(error.mean()), 1e-10))
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """A file name; a short digest keeps names apart that look the same without their marks."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text)
     return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

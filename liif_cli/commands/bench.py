@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from liif_cli.errors import UsageError
 from liif_cli.ui import options
 
 
@@ -61,6 +62,12 @@ from liif_cli.ui import options
     help="Folder of results, report.html, plots and crops. A later run goes on with it.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
+@click.option(
+    "--markdown",
+    "markdown_file",
+    metavar="FILE",
+    help="Write the tables of PSNR as Markdown; - is stdout.",
+)
 @options.device_option
 @click.option(
     "--threads", metavar="N", type=click.IntRange(min=1), help="CPU threads. [default: all cores]"
@@ -74,6 +81,7 @@ def bench(
     ssim: bool,
     time: bool,
     json_file: str | None,
+    markdown_file: str | None,
     quiet: bool,
     verbose: bool,
     **chosen: Any,
@@ -96,7 +104,10 @@ def bench(
     from liif_cli.bench.job import Bench, BenchSpec
     from liif_cli.ui.bench import bench_progress, show
 
+    if json_file == markdown_file == "-":
+        raise UsageError("--json, --markdown", got="stdout for both", cure="name a file for one")
     spec = BenchSpec(**{**chosen, "cells": tuple(1 / k for k in chosen["cells"] or ())})
     with bench_progress(quiet=quiet) as (say, listen):
         result = Bench(spec, say).run(listen)
-    ctx.exit(show(result, spec.out, json_file, quiet=quiet, ssim=ssim, time=time))
+    code = show(result, spec.out, json_file, markdown_file, quiet=quiet, ssim=ssim, time=time)
+    ctx.exit(code)

@@ -17,13 +17,13 @@ from rich.table import Table
 
 from liif_cli.bench.job import BenchResult, Listen, Say
 from liif_cli.bench.job import Progress as BenchProgress
-from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
+from liif_cli.bench.results import BenchReport, SetInfo
+from liif_cli.bench.tables import PROTOCOLS, Row, left_out_lines, markdown, table_rows
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from liif_cli.io.atomic import write_atomically
 
 FILE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
-PROTOCOLS = {"div2k": "RGB", "benchmark": "luma"}
 
 
 @contextmanager
@@ -68,6 +68,7 @@ def show(
     result: BenchResult,
     out: Path | None,
     json_file: str | None,
+    markdown_file: str | None = None,
     *,
     quiet: bool,
     ssim: bool,
@@ -75,15 +76,18 @@ def show(
 ) -> int:
     """Print and write a result; returns the exit code.
 
-    Tables make way to stderr for JSON on stdout.
+    Tables make way to stderr for JSON or Markdown on stdout.
 
     Raises:
         OutputError: a file cannot be written.
     """
     if not quiet:
-        print_report(result.report, Console(stderr=json_file == "-"), ssim=ssim, time=time)
+        console = Console(stderr="-" in (json_file, markdown_file))
+        print_report(result.report, console, ssim=ssim, time=time)
     if json_file:
         write_json(result.report, json_file)
+    if markdown_file:
+        _write(markdown(result.report), markdown_file)
     if out:
         write_folder(result.report, out)
     if result.interrupted:
@@ -122,24 +126,6 @@ def header_line(report: BenchReport) -> str:
     return ", ".join(parts)
 
 
-def left_out_lines(report: BenchReport, entry: SetInfo) -> list[str]:
-    """A line a scale at which images of a set could not be measured, with their count."""
-    lines = []
-    for scale in report.scales:
-        missing = {
-            score.image: score.note.partition(":")[0]
-            for score in report.scores
-            if score.set == entry.name and score.scale == scale and score.psnr is None
-        }
-        if missing:
-            names = ", ".join(f"{image} ({why})" for image, why in missing.items())
-            lines.append(
-                f"{entry.name} x{scale:g}: mean over {len(entry.images) - len(missing)} of "
-                f"{len(entry.images)} images, without {names}"
-            )
-    return lines
-
-
 def _print_table(report: BenchReport, entry: SetInfo, what: str, console: Console) -> None:
     count = f"{len(entry.images)} image{'s' if len(entry.images) != 1 else ''}"
     titles = {
@@ -153,44 +139,17 @@ def _print_table(report: BenchReport, entry: SetInfo, what: str, console: Consol
     table.add_column("method", overflow="fold")
     for scale in report.scales:
         table.add_column(f"x{scale:g}", justify="right", no_wrap=True)
-    for method in report.methods:
-        for cell in report.cells:
-            row = _row(report, entry.name, method, cell, what, marked=not console.is_terminal)
-            if row is not None:
-                table.add_row(*row)
+    for row in table_rows(report, entry, what):
+        table.add_row(*_styled(row, marked=not console.is_terminal))
     console.print(table)
 
 
-def _row(
-    report: BenchReport, name: str, method: MethodInfo, cell: Cell, what: str, *, marked: bool
-) -> list[str] | None:
-    """One method with one cell; None where it was not measured in this set.
-
-    The best value of a column is bold, and has a star where there is no bold type (``marked``).
-    """
-    means = [report.mean(name, method.name, scale, cell) for scale in report.scales]
-    if not any(mean.count or mean.left_out for mean in means) or (method.cited and what != "psnr"):
-        return None
-    label = method.label if method.cited else method.name
-    if cell != SCALED:
-        label += f", cell 1/{1 / float(cell):g}"
-    cells = []
-    for scale, mean in zip(report.scales, means, strict=True):
-        text = _figure(mean, what)
-        if mean.left_out and mean.count:
-            text += f" ({mean.count})"
-        best = {"psnr": report.best, "ssim": report.best_ssim}.get(what)
-        if best is not None and cell == SCALED and best(name, scale) == method.name:
-            text = f"{text}*" if marked else f"[bold green]{text}[/]"
-        cells.append(text)
-    shown = f"[dim]{escape(label)}, cited[/]" if method.cited else escape(label)
-    return [shown, *cells]
-
-
-def _figure(mean: Mean, what: str) -> str:
-    value = {"psnr": mean.psnr, "ssim": mean.ssim, "time": mean.mpx_per_s}[what]
-    digits = {"psnr": ".2f", "ssim": ".4f", "time": ".3g"}[what]
-    return "-" if value is None else format(value, digits)
+def _styled(row: Row, *, marked: bool) -> list[str]:
+    """A row in rich's markup; a best value has a star where there is no bold type (``marked``)."""
+    bold = "{}*" if marked else "[bold green]{}[/]"
+    figures = [bold.format(figure.text) if figure.best else figure.text for figure in row.figures]
+    label = escape(row.label)
+    return [f"[dim]{label}, cited[/]" if row.method.cited else label, *figures]
 
 
 def write_json(report: BenchReport, target: str) -> None:
@@ -199,7 +158,10 @@ def write_json(report: BenchReport, target: str) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    text = json.dumps(report.to_json(), indent=1) + "\n"
+    _write(json.dumps(report.to_json(), indent=1) + "\n", target)
+
+
+def _write(text: str, target: str) -> None:
     if target == "-":
         click.echo(text, nl=False)
     else:

@@ -140,11 +140,18 @@ def test_crops_are_made_remembered_and_mended(photos: Path, tmp_path: Path) -> N
         hr = cv2.imread(str(photos / f"{crop.image}.png"))[y : y + height, x : x + width]
         np.testing.assert_array_equal(cv2.imread(str(out / crop.files["HR"])), hr)
         assert hr.shape == (height, width, 3)
-        assert 40 <= width <= 96
+        assert width == height == 48
     gone = out / crops[0].files[MODEL]
     gone.unlink()
     assert run(spec).report.crops == crops
     assert gone.is_file()
+
+
+def test_crops_of_large_images_can_be_shown_enlarged(tmp_path: Path) -> None:
+    write(tmp_path / "large" / "a.png", picture(360, 480))
+    spec = spec_of(tmp_path / "large", scales=(4.0,), methods=("bicubic", "nearest"))
+    (crop,) = run(replace(spec, out=tmp_path / "out")).report.crops
+    assert crop.box[2:] == (80, 80)
 
 
 def test_given_lr_files_luma_and_mismatches(tmp_path: Path) -> None:

@@ -68,9 +68,30 @@ def test_json_on_stdout_is_nothing_but_json(set5: Path) -> None:
     assert run(*args) == (0, "", "")
 
 
+def test_markdown_on_stdout_is_nothing_but_tables(set5: Path) -> None:
+    args = ("--data", str(set5), "--scales", "2,8", "--methods", "bicubic,nearest", "--paper")
+    code, out, err = run(*args, "--markdown", "-")
+    assert code == 0
+    assert "Set5, PSNR in dB over luma, 2 images" in err
+    head, rule, first, second, *others = out.splitlines()
+    assert head == "| Set5, PSNR in dB over luma | x2 | x8 |"
+    assert rule == "| --- | ---: | ---: |"
+    figures = [line.strip("| ").split(" | ") for line in (first, second)]
+    assert [cells[0] for cells in figures] == ["bicubic", "nearest"]
+    for column in (1, 2):
+        texts = [cells[column] for cells in figures]
+        values = [float(text.strip("*").split()[0]) for text in texts]
+        bold = [value for text, value in zip(texts, values, strict=True) if text.startswith("**")]
+        assert bold == [max(values)]
+        assert all(("(1)" in text) == (column == 2) for text in texts)
+    assert any("RDN-LIIF" in line and line.endswith("cited | 38.17 | 27.14 |") for line in others)
+    assert others[-1].startswith("Set5 x8: mean over 1 of 2 images")
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (["--json", "-", "--markdown", "-"], "stdout for both"),
         (["--scales", "2,1"], "above 1"),
         (["--scales", "two"], "--scales"),
         (["--methods", "liif,,"], "--methods"),
