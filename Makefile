@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 TORCH_ARGS ?=
-BENCHMARKS ?= benchmarks/decode.py benchmarks/decode_lmliif.py benchmarks/batch.py
+BENCHMARKS ?= decode decode_lmliif encode io batch "linear --sizes 5,20"
 DEMO ?= demo
 
 VENV := .venv
@@ -23,7 +23,7 @@ help:
 	@echo "make demo      make sample images and upscale them, four times larger"
 	@echo "make test      run the tests (make test-all: the slow ones too)"
 	@echo "make check     formatting, lint, types and import layers"
-	@echo "make bench     measure speed against the plain published form"
+	@echo "make bench     measure speed against plain baselines"
 	@echo "make format    format the code"
 	@echo "make install   only make the virtual environment in $(VENV)"
 	@echo "make clean     remove $(VENV), caches and build products"
@@ -67,7 +67,7 @@ check: $(STAMP)
 	@$(BIN)/lint-imports
 
 bench: $(STAMP)
-	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file; done
+	@set -e; for one in $(BENCHMARKS); do echo "== $$one"; $(BIN)/python -m benchmarks.$$one; done
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix-only --quiet $(CODE)
