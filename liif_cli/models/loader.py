@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from liif_cli.models.model import Model
 
 DEFAULT_MODEL = "edsr-small-lmliif"
+ALIASES = {"quality": "edsr-small-lmliif"}
+"""Names for what a user wants rather than for a network: quality is the best of those that come
+with liif, whichever that is in a version."""
 KERNELS = ("bicubic", "nearest")
 """Interpolation kernels: decoders that need no weights."""
 WEIGHTS = Path(liif_cli.__file__).parent / "weights"
@@ -82,7 +85,7 @@ def load_model(
     """The network of a shipped model, a kernel or a checkpoint file.
 
     Args:
-        name_or_path: one of ``model_names()``, or the path of a checkpoint.
+        name_or_path: one of ``model_names()`` or ``ALIASES``, or the path of a checkpoint.
         device: where its weights go.
         via: scale at which it is asked, with Lanczos from there (``models.model.via_model``).
 
@@ -115,14 +118,15 @@ def load_model(
 
 def _weights_path(name_or_path: str) -> Path:
     known = shipped()
-    if name_or_path in known:
-        return known[name_or_path]
+    name = ALIASES.get(name_or_path, name_or_path)
+    if name in known:
+        return known[name]
     path = Path(name_or_path)
     if path.is_file():
         return path
     raise UsageError(
         "unknown model",
         got=repr(name_or_path),
-        expected=f"one of {', '.join(model_names())}, or the path of a checkpoint",
+        expected=f"one of {', '.join([*model_names(), *ALIASES])}, or the path of a checkpoint",
         cure="liif models lists them",
     )

@@ -141,6 +141,7 @@ class Variant:
 
 
 _SMALL = Part("edsr", {"n_resblocks": 8, "n_feats": 32, "res_scale": 1.0})
+_DEEPER = Part("edsr", {"n_resblocks": 16, "n_feats": 32, "res_scale": 1.0})
 _BASELINE = Part("edsr", {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0})
 _RDN = Part("rdn", {"channels": 64, "config": "B", "kernel_size": 3})
 _LIIF = Part("liif", {"hidden": [256, 256, 256, 256]})
@@ -173,7 +174,13 @@ BASES: dict[str, Preset] = {
         **_SHORT,
     ),
     "edsr-small-lmliif": Preset(
-        ModelSpec(encoder=_SMALL, decoder=Part("lmliif", {"skip": "bilinear"})), **_SHORT
+        ModelSpec(encoder=_DEEPER, decoder=Part("lmliif", {"skip": "bilinear"})),
+        crop=48,
+        samples=2048,
+        batch=8,
+        iterations=24_000,
+        lr=1.5e-3,
+        warmup=500,
     ),
     "edsr-small-metasr": Preset(
         ModelSpec(encoder=_SMALL, decoder=Part("metasr", {"skip": "bilinear"})), **_SHORT

@@ -380,7 +380,8 @@ def render_options(command: F) -> F:
             "--model",
             metavar="NAME|PATH",
             help="A name from 'liif models' or a weights file. bicubic and nearest need no "
-            "weights. [default: the one marked in 'liif models']",
+            "weights; quality is the best of those that come with it. "
+            "[default: the one marked in 'liif models']",
         ),
         device_option,
         click.option(

@@ -114,3 +114,10 @@ def test_digest_needs_no_torch(weights: Path) -> None:
 def test_largest_trained_scale_is_the_cards(card: dict[str, object], largest: float) -> None:
     model = loader.load_model("nearest", CPU).model
     assert loader.LoadedModel(model, "m", "0", card).largest_scale == largest
+
+
+def test_quality_is_a_name_for_a_model_that_comes_with_it() -> None:
+    assert set(loader.ALIASES.values()) <= set(loader.shipped())
+    assert loader.model_digest("quality") == loader.model_digest(loader.ALIASES["quality"])
+    loaded = loader.load_model("quality", torch.device("cpu"))
+    assert loaded.name == loader.ALIASES["quality"]
