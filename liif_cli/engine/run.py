@@ -289,7 +289,7 @@ class ImageRun:
         if self._store is None or not (places := damaged(self._store)):
             return False
         for row, col in places:
-            self._store.shard_path(row, col).unlink(missing_ok=True)
+            self._store.discard(row, col)
         log.warning("%s: %d damaged shards are rendered again", self.input, len(places))
         self._missing = set(self._store.missing())
         for task in self.tasks():
