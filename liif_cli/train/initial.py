@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import torch
 
 from liif_cli.errors import CheckpointError
 from liif_cli.models.loader import LoadedModel
-from liif_cli.models.model import Model, ModelSpec, Part
-
-_BODY = re.compile(r"encoder\.body\.(\d+)\.(.+)")
+from liif_cli.models.model import Model, Part
+from liif_cli.train.growth import deepened, edsr_size, widened
 
 
 def take_over(model: Model, source: LoadedModel) -> str:
     """Give ``model`` the weights of ``source`` and say in one line what was taken.
 
-    Where only the number of EDSR's residual blocks has grown, the old blocks come first and the
-    new ones start as the identity: their second convolution is zero. Of a network with another kind
-    of decoder, the encoder is taken alone.
+    Where an EDSR has more residual blocks or more channels than the source's, the source's are grown
+    without a change of what they answer (see ``growth``). Of a network with another kind of
+    decoder, the encoder is taken alone.
 
     Args:
         model: on any device, or on "meta" to find out whether it would do.
@@ -39,16 +37,20 @@ def take_over(model: Model, source: LoadedModel) -> str:
     if alone:
         given = _of_encoder(given)
     said = f"starting from the {'encoder' if alone else 'weights'} of {source.name}"
-    before, after = _blocks(other), _blocks(spec)
-    if before and after and after > before:
-        given = _grown(given, wanted, before, after)
-        said += f", with {after - before} residual blocks more"
+    before, after = edsr_size(other), edsr_size(spec)
+    if before and after:
+        if after.blocks > before.blocks:
+            given = deepened(given, wanted, before.blocks, after.blocks)
+            said += f", with {after.blocks - before.blocks} residual blocks more"
+        if after.channels > before.channels:
+            given = widened(given, wanted, before.channels, after.channels)
+            said += f", with {after.channels - before.channels} channels more"
     _check_fit(source.name, given, _of_encoder(wanted) if alone else wanted)
     if not any(value.is_meta for value in wanted.values()):
         model.load_state_dict(given, strict=False)
     changed = [] if alone else _changed_arguments(other.decoder, spec.decoder)
     if spec.encoder.name == other.encoder.name:
-        changed += _changed_arguments(other.encoder, spec.encoder, apart="n_resblocks")
+        changed += _changed_arguments(other.encoder, spec.encoder, apart=("n_resblocks", "n_feats"))
     if changed:
         said += f" ({'; '.join(changed)})"
     return said if not alone else f"{said}; its {other.decoder.name} decoder is left"
@@ -56,31 +58,6 @@ def take_over(model: Model, source: LoadedModel) -> str:
 
 def _of_encoder(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {key: value for key, value in state.items() if key.startswith("encoder.")}
-
-
-def _blocks(spec: ModelSpec) -> int:
-    """Residual blocks of an EDSR, 0 of another encoder."""
-    if spec.encoder is None or spec.encoder.name != "edsr":
-        return 0
-    return int(spec.encoder.args.get("n_resblocks", 16))
-
-
-def _grown(
-    given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], before: int, after: int
-) -> dict[str, torch.Tensor]:
-    """The state with identity blocks between the old blocks and the convolution after them."""
-    grown: dict[str, torch.Tensor] = {}
-    for key, value in given.items():
-        match = _BODY.fullmatch(key)
-        last = match is not None and int(match[1]) == before
-        grown[f"encoder.body.{after}.{match[2]}" if match and last else key] = value
-    for key, value in wanted.items():
-        match = _BODY.fullmatch(key)
-        if match and before <= int(match[1]) < after:
-            # the first convolution stays random: with both at zero no gradient would come through
-            zero = match[2].startswith("body.2.")
-            grown[key] = torch.zeros_like(value) if zero else value
-    return grown
 
 
 def _check_fit(
@@ -96,13 +73,13 @@ def _check_fit(
                 f"--init {name} does not fit this network",
                 got=got,
                 expected=expected,
-                cure="only more residual blocks, or another kind of decoder, may differ",
+                cure="only more residual blocks or channels, or another decoder, may differ",
             )
 
 
-def _changed_arguments(before: Part, after: Part, apart: str = "") -> list[str]:
+def _changed_arguments(before: Part, after: Part, apart: tuple[str, ...] = ()) -> list[str]:
     """Arguments that differ without a tensor differing, such as the skip."""
-    names = sorted({*before.args, *after.args} - {apart})
+    names = sorted({*before.args, *after.args} - {*apart})
     # an argument that is left out has its class's default, which may be the very value
     return [
         f"{name} was {before.args[name]}, is {after.args[name]}"

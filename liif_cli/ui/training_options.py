@@ -50,8 +50,8 @@ def recipe_options(command: F) -> F:
         click.option(
             "--init",
             metavar="NAME|PATH",
-            help="Start from the weights of a model. The network may have more residual blocks, "
-            "and with another decoder the encoder alone is taken.",
+            help="Start from the weights of a model. The network may have more residual blocks "
+            "or channels, and with another decoder the encoder alone is taken.",
         ),
     )
 

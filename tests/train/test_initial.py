@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from liif_cli.errors import CheckpointError
+from liif_cli.geometry.axis import AxisMap
 from liif_cli.models.checkpoint import save
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model, ModelSpec, Part
@@ -51,6 +52,43 @@ def test_a_grown_network_answers_as_before_and_can_learn(source: LoadedModel) ->
     assert model.encoder.body[4].body[0].weight.abs().max() > 0
 
 
+WIDENED = {
+    "liif": LIIF,
+    "lmliif": LMLIIF,
+    "metasr": Part("metasr"),
+    "liif, no unfolding": Part("liif", {"hidden": [16], "feat_unfold": False}),
+}
+
+
+@pytest.mark.parametrize("name", WIDENED)
+def test_a_widened_network_answers_as_before_and_can_learn(name: str, tmp_path: Path) -> None:
+    decoder = WIDENED[name]
+    torch.manual_seed(2)
+    save(Model(spec(decoder=decoder)), {}, tmp_path / "first.safetensors")
+    narrow = load_model(str(tmp_path / "first.safetensors"), torch.device("cpu"))
+    model = Model(spec(blocks=3, feats=20, decoder=decoder))
+    assert take_over(model, narrow).endswith(
+        "of first, with 1 residual blocks more, with 12 channels more"
+    )
+    image = torch.rand(1, 3, 12, 10) * 2 - 1
+    feat = model.encode(image)
+    torch.testing.assert_close(feat[:, :8], narrow.model.encode(image), rtol=0, atol=1e-6)
+    assert feat[:, 8:].abs().max() > 1e-3
+    axes = AxisMap(12, 30).slice(0, 30), AxisMap(10, 25).slice(0, 25)
+
+    def render(of: Model) -> torch.Tensor:
+        with torch.no_grad():
+            latent = of.decoder.prepare(image, of.encode(image), (0.1, 0.1))
+            return of.decoder.query(latent, *axes)
+
+    torch.testing.assert_close(render(model), render(narrow.model), rtol=0, atol=1e-5)
+    # what reads the new channels is zero but gets a gradient
+    first = model.encoder.body[0].body[2]
+    assert first.weight[:8, 8:].abs().max() == 0
+    model.encode(image)[:, :8].square().mean().backward()
+    assert first.weight.grad[:8, 8:].abs().max() > 0
+
+
 def test_the_encoder_alone_is_taken_for_another_decoder(source: LoadedModel) -> None:
     model = Model(spec(blocks=3, decoder=LMLIIF))
     before = {key: value.clone() for key, value in model.decoder.state_dict().items()}
@@ -77,7 +115,7 @@ def test_switches_without_a_tensor_are_said(source: LoadedModel, tmp_path: Path)
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (spec(feats=16), r"got encoder\.head\.0\.weight 8x3x3x3, expected .* 16x3x3x3"),
+        (spec(feats=4), r"got encoder\.head\.0\.weight 8x3x3x3, expected .* 4x3x3x3"),
         (spec(blocks=1), r"encoder\.body\.1\."),
         (spec(decoder=Part("liif", {"hidden": [16, 16, 16]})), r"decoder\.imnet\.layers\.4"),
         (spec(decoder=Part("liif", {"hidden": [16]})), r"decoder\.imnet\.layers\.2"),
