@@ -1,14 +1,17 @@
 """Does the time of ``liif upscale`` grow in proportion to the output?
 
-One input of 1000x750 to outputs of rising sizes. For each the Mpx/s of the whole command (start of
+One input to outputs of rising sizes. For each the Mpx/s of the whole command (start of
 Python, loading of the model, reading, encoding, decoding, writing) and of rendering alone: decoding
 and writing, without start-up and without encoding the input. Encoding is what the threads spend on
 making a window ready for queries, shared out over the threads that do it. ``of largest`` is a
 size's Mpx/s over that of the largest output, which has the least of what does not grow; the last
-line is the slowest over the fastest. A run before the clock starts compiles the kernels.
+lines are the slowest over the fastest. A run before the clock starts compiles the kernels.
 
-    python -m benchmarks.linear [--sizes 5,20,80,300] [--model NAME|PATH] [--format zarr]
-        [--repeats N] [--photo FILE]
+What does not grow with the output is start-up, and the work on the LR grid: encoding, and LM-LIIF's
+modulations, which belong to rendering. ``--input`` says how large that grid is.
+
+    python -m benchmarks.linear [--input 1000x750] [--sizes 5,20,80,300] [--model NAME|PATH]
+        [--format zarr] [--repeats N] [--photo FILE]
 """
 
 from __future__ import annotations
@@ -34,7 +37,6 @@ from benchmarks.end_to_end import measure
 from liif_cli.engine.machine import cores
 from liif_cli.models.loader import DEFAULT_MODEL
 
-HEIGHT, WIDTH = 750, 1000
 CHILD = "--as-command"
 
 
@@ -46,11 +48,11 @@ class Speed:
     render: float
 
 
-def write_photo(path: Path) -> None:
-    """Smooth noise of two sizes, (HEIGHT, WIDTH, 3)."""
+def write_photo(path: Path, width: int, height: int) -> None:
+    """Smooth noise of two sizes, (height, width, 3)."""
     rng = np.random.default_rng(0)
     parts = [
-        cv2.resize(rng.random((HEIGHT // grain, WIDTH // grain, 3)), (WIDTH, HEIGHT))
+        cv2.resize(rng.random((height // grain, width // grain, 3)), (width, height))
         for grain in (4, 50)
     ]
     cv2.imwrite(str(path), (np.mean(parts, 0) * 255).astype(np.uint8))
@@ -103,10 +105,10 @@ def upscale(photo: Path, size: tuple[int, int], model: str, suffix: str) -> Spee
     return Speed(megapixels / cost.wall, megapixels / rendering)
 
 
-def output_size(megapixels: float) -> tuple[int, int]:
-    """(width, height) of about so many pixels, in the shape of the input."""
-    width = math.sqrt(megapixels * 1e6 * WIDTH / HEIGHT)
-    return round(width), round(width * HEIGHT / WIDTH)
+def output_size(megapixels: float, shape: float) -> tuple[int, int]:
+    """(width, height) of about so many pixels; ``shape`` is width over height."""
+    width = math.sqrt(megapixels * 1e6 * shape)
+    return round(width), round(width / shape)
 
 
 def main() -> None:
@@ -115,17 +117,19 @@ def main() -> None:
         raise SystemExit(as_command(Path(sys.argv[2]), sys.argv[3:]))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", default="5,20,80,300", help="of the output, Mpx")
+    parser.add_argument("--input", default="1000x750", help="WxH of the generated photo")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--format", default="zarr", help="suffix of the output")
     parser.add_argument("--repeats", type=int, default=1, help="medians of so many runs")
     parser.add_argument("--photo", type=Path, help="instead of a generated one")
     options = parser.parse_args()
-    sizes = [output_size(float(text)) for text in options.sizes.split(",")]
+    across, down = map(int, options.input.split("x"))
+    sizes = [output_size(float(text), across / down) for text in options.sizes.split(",")]
     with tempfile.TemporaryDirectory() as name:
         photo = options.photo or Path(name, "photo.png")
         if options.photo is None:
-            write_photo(photo)
-        upscale(photo, output_size(1), options.model, options.format)
+            write_photo(photo, across, down)
+        upscale(photo, output_size(1, across / down), options.model, options.format)
         found = []
         for size in sizes:
             runs = [

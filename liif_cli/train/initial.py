@@ -15,7 +15,7 @@ from liif_cli.train.growth import deepened, edsr_size, widened
 def take_over(model: Model, source: LoadedModel) -> str:
     """Give ``model`` the weights of ``source`` and say in one line what was taken.
 
-    Where an EDSR has more residual blocks or more channels than the source's, the source's are grown
+    Where an EDSR has more residual blocks or channels than the source's, the source's are grown
     without a change of what they answer (see ``growth``). Of a network with another kind of
     decoder, the encoder is taken alone.
 

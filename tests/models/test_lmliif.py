@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from liif_cli.errors import CheckpointError
 from liif_cli.geometry.axis import AxisMap
-from liif_cli.models import checkpoint
+from liif_cli.models import checkpoint, onednn
 from liif_cli.models.decoders import lmliif
 from liif_cli.models.decoders.lmliif import LMLIIF, compiled_kernel
 from liif_cli.models.device import use_full_precision
@@ -89,6 +89,16 @@ def test_every_path_equals_the_plain_form(
     assert float(expected.std()) > 0.01
     kept = well_defined((7, 9), out_shape)
     assert float((got - expected)[kept].abs().max()) < 1e-5
+
+
+def test_a_cpu_without_onednn_s_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On machines and torch builds that have none."""
+    monkeypatch.setattr(onednn, "fused_linear", lambda: None)
+    decoder, feat = decoder_of(latent_hidden=[20, 30]), torch.randn(1, 6, 7, 5)
+    expected = plain(decoder, feat, (16, 11))
+    torch.testing.assert_close(
+        answers(decoder, feat, (16, 11)).double(), expected, rtol=0, atol=1e-5
+    )
 
 
 @settings(max_examples=25)

@@ -8,10 +8,8 @@ the cache; the last layer gives colours before the ensemble blends them, on 3 ch
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +23,7 @@ from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear, sides
 from liif_cli.models.device import upload
 from liif_cli.models.members import MembersKind, TrainMembers
+from liif_cli.models.onednn import fused_linear
 
 __all__ = ["LIIF", "LIIFLatent", "TrainMembers"]
 
@@ -239,24 +238,6 @@ class LIIF(nn.Module):
 
 def _on(device: torch.device, *arrays: np.ndarray[Any, Any]) -> list[torch.Tensor]:
     return [upload(array, device) for array in arrays]
-
-
-@cache
-def fused_linear() -> Any:
-    """oneDNN's linear with ReLU on packed weights, or None where torch has none.
-
-    What torch.compile calls on a CPU. Against addmm and ReLU it saves packing the weights and three
-    passes over the result a layer: 2 to 7 % of the time.
-    """
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not available or platform.machine() not in ("x86_64", "AMD64"):
-        return None
-    operators = torch.ops.mkldnn
-    if not (
-        hasattr(operators, "_linear_pointwise") and hasattr(operators, "_reorder_linear_weight")
-    ):
-        return None
-    return operators
 
 
 class _HiddenLayer:

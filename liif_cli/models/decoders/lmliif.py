@@ -31,6 +31,7 @@ from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear
 from liif_cli.models.device import upload
 from liif_cli.models.members import MembersKind, TrainMembers
+from liif_cli.models.onednn import linear
 
 log = logging.getLogger(__name__)
 
@@ -130,18 +131,23 @@ class LMLIIF(nn.Module):
         """Short code and modulations (N, h, w, modulations); ``cell`` is (N, 2)."""
         first, *layers = self.latent.linears
         side = 3 if self.feat_unfold else 1
+        bias: torch.Tensor = first.bias
+        of_cell = None
+        if self.cell_decode:
+            of_cell = cell.to(bias.dtype) @ first.weight[:, self.code_channels :].t()
+            if len(cell) == 1:  # a pass over all codes less
+                bias, of_cell = bias + of_cell[0], None
         of_code = first.weight[:, : self.code_channels].reshape(-1, self.channels, side, side)
         hidden = F.conv2d(
             feat.contiguous(memory_format=torch.channels_last),
             of_code.contiguous(memory_format=torch.channels_last),
-            first.bias,
+            bias,
             padding=side // 2,
         ).permute(0, 2, 3, 1)
-        if self.cell_decode:
-            of_cell = cell.to(hidden.dtype) @ first.weight[:, self.code_channels :].t()
-            hidden = hidden + of_cell[:, None, None]
+        if of_cell is not None:
+            hidden = hidden + of_cell.to(hidden.dtype)[:, None, None]
         for layer in layers:
-            hidden = layer(F.relu(hidden, inplace=True))
+            hidden = linear(layer, F.relu(hidden, inplace=True))
         return hidden
 
     def _first_layer(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
