@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,3 +210,37 @@ def test_a_missing_numba_is_said_and_made_up_for(
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="got"):
         LMLIIF(6, **arguments)
+
+
+ELSEWHERE = """
+import sys, torch
+from liif_cli.models.decoders import lmliif_compiled
+from tests.models.test_lmliif import answers, decoder_of, plain
+assert lmliif_compiled.VECTOR == int(sys.argv[1])
+decoder, feat = decoder_of(), torch.randn(1, 6, 7, 9)
+for shape in [(14, 18), (17, 40), (140, 90)]:
+    got, expected = answers(decoder, feat, shape), plain(decoder, feat, shape)
+    assert (got - expected).abs().max() < 1e-5, shape
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86_64")
+@pytest.mark.parametrize(
+    ("processor", "features", "vector"),
+    [("haswell", "+avx,+avx2,+fma", 8), ("nehalem", "+sse2,+sse4.2", 4)],
+)
+def test_the_tiles_of_older_processors(
+    processor: str, features: str, vector: int, tmp_path: Path
+) -> None:
+    if compiled_kernel() is None:
+        pytest.skip("numba is not installed")
+    target = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(vector)],
+        env={**os.environ, **target, "NUMBA_CACHE_DIR": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

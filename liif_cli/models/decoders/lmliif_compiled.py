@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from liif_cli.models.decoders.ensemble import AxisMembers
@@ -97,12 +97,14 @@ def _runs(members: AxisMembers) -> tuple[Array, Array, Array, Array, Array]:
 
 def _registers() -> tuple[int, int]:
     """Numbers of float32 in this processor's vector registers, and how many sums they may hold."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
+    # of the processor that numba compiles for, which its settings may name
+    named = getattr(config, "CPU_FEATURES", None)
+    features = (named or binding.get_host_cpu_features().flatten()).split(",")
+    if "+avx512f" in features:
         return 16, 16
-    if features.get("avx2"):
+    if "+avx2" in features:
         return 8, 8
-    return 4, 16 if "neon" in features else 8
+    return 4, 16 if "+neon" in features else 8
 
 
 VECTOR, _SUMS = _registers()
