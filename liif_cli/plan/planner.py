@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ MEMORY_SHARE = 8
 MEMORY_MOST = 256 * MIB
 """Larger outputs, and those above an eighth of the allowed memory, go through the store: a killed
 run then loses a shard, not the image."""
-TASK_SHARE = 32
+TASK_SHARE = 16
 """A task is not made twice as large for less recompute when its network would then take more than
 this part of the allowed memory."""
 INPUT_SHARE = 8
@@ -398,14 +398,13 @@ def _layouts(
         tile = spec.tile or TILE
         if not output.streams or raw <= min(allowed // MEMORY_SHARE, MEMORY_MOST):
             for workers in _fewer(machine.workers):
-                for side in _memory_sides(spec, out_shape, cost, in_shape, allowed):
+                for side in _memory_sides(spec, out_shape, cost, in_shape, allowed, workers):
                     memory = {**fixed, **hold, **tasks(workers, side, tile, tile)}
                     yield _Layout(False, side, SHARD, CHUNK, tile, workers, memory)
     if output.streams:
         for workers in _fewer(machine.workers):
             for shard, chunk, tile in _sides(spec, out_shape):
-                for count in _shard_counts(shard, out_shape, cost, in_shape, allowed):
-                    side = (shard * count, shard * count)
+                for side in _shard_sides(shard, out_shape, cost, in_shape, allowed, workers):
                     of_tasks = tasks(workers, side, shard, tile)
                     memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                     yield _Layout(True, side, shard, chunk, tile, workers, memory)
@@ -435,21 +434,55 @@ def _large_enough(
     return share <= HALO_SHARE or next_window * (cost.encode_bytes + cost.latent_bytes) > most
 
 
-def _shard_counts(
+def _shard_sides(
     shard: int,
     out_shape: tuple[int, int],
     cost: ModelCost,
     in_shape: tuple[int, int],
     allowed: int,
-) -> Iterator[int]:
-    """Shards a side of a task: from the first count that is large enough down to one."""
-    most = math.ceil(max(out_shape) / shard)
-    for enough in range(1, most + 1):
-        side = (shard * enough, shard * enough)
-        shape = TaskShape.of(side, in_shape, out_shape, cost.radius)
-        if enough == most or _large_enough(shape, cost, in_shape, allowed):
-            yield from range(enough, 0, -1)
-            return
+    workers: int,
+) -> Iterator[tuple[int, int]]:
+    """(height, width) of tasks of whole shards: from the first that is large enough down to one."""
+    shards = math.ceil(out_shape[0] / shard), math.ceil(out_shape[1] / shard)
+
+    def shape_of(tasks: tuple[int, int]) -> TaskShape:
+        side = (shard * math.ceil(shards[0] / tasks[0]), shard * math.ceil(shards[1] / tasks[1]))
+        return TaskShape.of(side, in_shape, out_shape, cost.radius)
+
+    for enough in range(1, max(shards) + 1):
+        shape = TaskShape.of((shard * enough, shard * enough), in_shape, out_shape, cost.radius)
+        if _large_enough(shape, cost, in_shape, allowed):
+            break
+    before = None
+    for most in range(enough, 0, -1):
+        # as few tasks as that allows, and those as equal as shards can make them
+        counts = math.ceil(shards[0] / most), math.ceil(shards[1] / most)
+        side = _for_all(counts, min(workers, math.prod(shards)), shape_of, cost, in_shape).output
+        if side != before:
+            yield side
+        before = side
+
+
+def _for_all(
+    counts: tuple[int, int],
+    workers: int,
+    shape_of: Callable[[tuple[int, int]], TaskShape],
+    cost: ModelCost,
+    in_shape: tuple[int, int],
+) -> TaskShape:
+    """Tasks of (rows, cols) ``counts``, or smaller ones of which every worker has one.
+
+    Not where those recompute much: in a batch, other images keep the workers busy.
+    """
+    shape = shape_of(counts)
+    while math.prod(counts) < workers:
+        long = shape.output[1] >= shape.output[0]
+        counts = counts[0] + (not long), counts[1] + long
+        smaller = shape_of(counts)
+        if smaller.halo_share(cost, in_shape) > HALO_SHARE:
+            break
+        shape = smaller
+    return shape
 
 
 def _memory_sides(
@@ -458,15 +491,21 @@ def _memory_sides(
     cost: ModelCost,
     in_shape: tuple[int, int],
     allowed: int,
+    workers: int,
 ) -> Iterator[tuple[int, int]]:
     """(height, width) of tasks of equal size, from the first that is large enough down."""
     choices = []
     side = spec.tile or MEMORY_TASK
+
+    def shape_of(counts: tuple[int, int]) -> TaskShape:
+        task = math.ceil(out_shape[0] / counts[0]), math.ceil(out_shape[1] / counts[1])
+        return TaskShape.of(task, in_shape, out_shape, cost.radius)
+
     while True:
-        task = tuple(math.ceil(n / math.ceil(n / side)) for n in out_shape)
-        choices.append((task[0], task[1]))
-        shape = TaskShape.of(choices[-1], in_shape, out_shape, cost.radius)
-        if choices[-1] == out_shape or _large_enough(shape, cost, in_shape, allowed):
+        counts = math.ceil(out_shape[0] / side), math.ceil(out_shape[1] / side)
+        shape = shape_of(counts)
+        choices.append(_for_all(counts, workers, shape_of, cost, in_shape).output)
+        if shape.output == out_shape or _large_enough(shape, cost, in_shape, allowed):
             break
         side *= 2
     yield from reversed(choices)

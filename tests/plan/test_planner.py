@@ -183,6 +183,43 @@ def test_recompute_stays_small_where_memory_allows() -> None:
     assert read <= 2000 * 3000 * 1.4
 
 
+ZARR = dataclasses.replace(TIFF, format="zarr", path="out/a.zarr")
+LIGHT = dataclasses.replace(COST, radius=(34, 34), encode_macs=400_000, query_macs=7_500)
+
+
+@pytest.mark.parametrize("output", [TIFF, ZARR], ids=["memory", "store"])
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_every_worker_gets_a_task_of_a_small_output(output: OutputFacts, workers: int) -> None:
+    plan = plan_of(
+        SizeRequest.from_size("5164x3873"),
+        shape=(180, 240, 3),
+        outputs=(output,),
+        cost=dataclasses.replace(LIGHT, radius=(4, 4)),
+        machine=dataclasses.replace(MACHINE, workers=workers),
+    )
+    busy = [0] * workers
+    for task in plan.tasks():
+        busy[busy.index(min(busy))] += task.output.pixels
+    assert max(busy) <= 1.5 * 5164 * 3873 / workers
+    assert min(busy) > 0
+
+
+@pytest.mark.parametrize("output", [TIFF, ZARR], ids=["memory", "store"])
+def test_an_image_is_not_cut_where_that_is_mostly_recompute(output: OutputFacts) -> None:
+    plan = plan_of(SizeRequest.from_scale("2"), shape=(180, 240, 3), outputs=(output,), cost=LIGHT)
+    assert len(list(plan.tasks())) == 1
+
+
+def test_tasks_of_a_store_are_about_equal() -> None:
+    plan = plan_of(
+        SizeRequest.from_size("2582x1936"), shape=(180, 240, 3), outputs=(ZARR,), cost=LIGHT
+    )
+    widths = {task.output.width for task in plan.tasks()}
+    # six shards, the last one of 22 pixels: three and three, not four and two
+    assert plan.shard == 512
+    assert widths == {1536, 2582 - 1536}
+
+
 def test_no_memory_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(PlanError, match=r"process and model 300.0 MiB.*raise --max-memory"):
         plan_of(
