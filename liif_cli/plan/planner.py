@@ -472,13 +472,16 @@ def _for_all(
 ) -> TaskShape:
     """Tasks of (rows, cols) ``counts``, or smaller ones of which every worker has one.
 
-    Not where those recompute much: in a batch, other images keep the workers busy.
+    Not where those are smaller than a tile, or recompute much: in a batch, other images keep the
+    workers busy.
     """
     shape = shape_of(counts)
     while math.prod(counts) < workers:
         long = shape.output[1] >= shape.output[0]
         counts = counts[0] + (not long), counts[1] + long
         smaller = shape_of(counts)
+        if math.prod(smaller.output) < TILE * TILE:
+            break
         if smaller.halo_share(cost, in_shape) > HALO_SHARE:
             break
         shape = smaller
