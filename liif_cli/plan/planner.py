@@ -43,7 +43,7 @@ MEMORY_SHARE = 8
 MEMORY_MOST = 256 * MIB
 """Larger outputs, and those above an eighth of the allowed memory, go through the store: a killed
 run then loses a shard, not the image."""
-TASK_SHARE = 16
+TASK_SHARE = 32
 """A task is not made twice as large for less recompute when its network would then take more than
 this part of the allowed memory."""
 INPUT_SHARE = 8
