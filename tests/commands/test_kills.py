@@ -45,11 +45,14 @@ def kill_once(folder: Path, name: str, rng: random.Random) -> bool:
 
     def traces() -> set[tuple[str, int]]:
         found = set()
-        for path in out.rglob("*"):
-            try:
-                found.add((str(path), path.stat().st_mtime_ns))
-            except FileNotFoundError:
-                continue  # renamed in between
+        # os.walk: folders too may go while it reads, which rglob does not bear
+        for parent, folders, files in os.walk(out):
+            for entry in (*folders, *files):
+                path = Path(parent, entry)
+                try:
+                    found.add((str(path), path.stat().st_mtime_ns))
+                except FileNotFoundError:
+                    continue  # renamed in between
         return found
 
     before = traces()
