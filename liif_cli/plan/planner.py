@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -444,42 +444,52 @@ def _shard_sides(
 ) -> Iterator[tuple[int, int]]:
     """(height, width) of tasks of whole shards: from the first that is large enough down to one."""
     shards = math.ceil(out_shape[0] / shard), math.ceil(out_shape[1] / shard)
-
-    def shape_of(tasks: tuple[int, int]) -> TaskShape:
-        side = (shard * math.ceil(shards[0] / tasks[0]), shard * math.ceil(shards[1] / tasks[1]))
-        return TaskShape.of(side, in_shape, out_shape, cost.radius)
-
     for enough in range(1, max(shards) + 1):
         shape = TaskShape.of((shard * enough, shard * enough), in_shape, out_shape, cost.radius)
         if _large_enough(shape, cost, in_shape, allowed):
             break
     before = None
     for most in range(enough, 0, -1):
-        # as few tasks as that allows, and those as equal as shards can make them
+        # as few tasks as that allows
         counts = math.ceil(shards[0] / most), math.ceil(shards[1] / most)
-        side = _for_all(counts, min(workers, math.prod(shards)), shape_of, cost, in_shape).output
+        side = _for_all(counts, shard, out_shape, cost, in_shape, workers).output
         if side != before:
             yield side
         before = side
 
 
-def _for_all(
+def _equal(
     counts: tuple[int, int],
-    workers: int,
-    shape_of: Callable[[tuple[int, int]], TaskShape],
+    unit: int,
+    out_shape: tuple[int, int],
     cost: ModelCost,
     in_shape: tuple[int, int],
 ) -> TaskShape:
-    """Tasks of (rows, cols) ``counts``, or smaller ones of which every worker has one.
+    """Tasks of (rows, cols) ``counts``, as equal as units of ``unit`` pixels can make them."""
+    units = [math.ceil(n / unit) for n in out_shape]
+    side = unit * math.ceil(units[0] / counts[0]), unit * math.ceil(units[1] / counts[1])
+    return TaskShape.of(side, in_shape, out_shape, cost.radius)
+
+
+def _for_all(
+    counts: tuple[int, int],
+    unit: int,
+    out_shape: tuple[int, int],
+    cost: ModelCost,
+    in_shape: tuple[int, int],
+    workers: int,
+) -> TaskShape:
+    """Equal tasks of (rows, cols) ``counts``, or smaller ones of which every worker has one.
 
     Not where those are smaller than a tile, or recompute much: in a batch, other images keep the
     workers busy.
     """
-    shape = shape_of(counts)
-    while math.prod(counts) < workers:
+    shape = _equal(counts, unit, out_shape, cost, in_shape)
+    most = math.prod(math.ceil(n / unit) for n in out_shape)
+    while math.prod(counts) < min(workers, most):
         long = shape.output[1] >= shape.output[0]
         counts = counts[0] + (not long), counts[1] + long
-        smaller = shape_of(counts)
+        smaller = _equal(counts, unit, out_shape, cost, in_shape)
         if math.prod(smaller.output) < TILE * TILE:
             break
         if smaller.halo_share(cost, in_shape) > HALO_SHARE:
@@ -499,15 +509,10 @@ def _memory_sides(
     """(height, width) of tasks of equal size, from the first that is large enough down."""
     choices = []
     side = spec.tile or MEMORY_TASK
-
-    def shape_of(counts: tuple[int, int]) -> TaskShape:
-        task = math.ceil(out_shape[0] / counts[0]), math.ceil(out_shape[1] / counts[1])
-        return TaskShape.of(task, in_shape, out_shape, cost.radius)
-
     while True:
         counts = math.ceil(out_shape[0] / side), math.ceil(out_shape[1] / side)
-        shape = shape_of(counts)
-        choices.append(_for_all(counts, workers, shape_of, cost, in_shape).output)
+        shape = _equal(counts, 1, out_shape, cost, in_shape)
+        choices.append(_for_all(counts, 1, out_shape, cost, in_shape, workers).output)
         if shape.output == out_shape or _large_enough(shape, cost, in_shape, allowed):
             break
         side *= 2

@@ -111,9 +111,6 @@ VECTOR, _SUMS = _registers()
 FULL, HALF, QUARTER = (max(1, _SUMS // outputs) for outputs in (4, 8, 16))
 """Vectors of pixels of the tiles of 4, 8 and 16 outputs."""
 
-_CONTRACT = ("contract",)
-_INDEX = ir.IntType(32)
-
 
 def _tile(outputs: int, vectors: int, rectify: bool = True) -> Any:
     """The function of compiled code
