@@ -43,15 +43,42 @@ class MLP(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """conv, ReLU, conv, times ``res_scale``, plus the input; no batch norm (EDSR, 1707.02921)."""
+    """conv, ReLU, conv, times ``res_scale``, plus the input; no batch norm (EDSR, 1707.02921).
 
-    def __init__(self, n_feats: int, res_scale: float) -> None:
+    Args:
+        n_feats: channels C.
+        res_scale: factor of the residual.
+        told: length of the code by which both convolutions' results are scaled and shifted,
+            channel by channel (FiLM, arXiv 1709.07871); 0 for none. The block starts as if there
+            were no code.
+    """
+
+    def __init__(self, n_feats: int, res_scale: float, told: int = 0) -> None:
         super().__init__()
         self.body = nn.Sequential(conv3x3(n_feats, n_feats), nn.ReLU(), conv3x3(n_feats, n_feats))
         self.res_scale = res_scale
+        if told:
+            self.told = nn.Linear(told, 4 * n_feats)
+            nn.init.zeros_(self.told.weight)
+            nn.init.zeros_(self.told.bias)
 
-    def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        residual: torch.Tensor = self.body(feat)
+    def forward(self, feat: torch.Tensor, code: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, C, h, w) -> the same; ``code`` (N, told) for a block that is told something."""
+        residual: torch.Tensor = self.body(feat) if code is None else self._told_body(feat, code)
         if self.res_scale == 1:
             return feat + residual
         return torch.add(feat, residual, alpha=self.res_scale)
+
+    def modulation(self, code: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Factor and shift of the first convolution's result, and of the second's: (N, C) each."""
+        scale, shift, last_scale, last_shift = self.told(code).chunk(4, dim=1)
+        return 1 + scale, shift, 1 + last_scale, last_shift
+
+    def _told_body(self, feat: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        first, relu, last = self.body
+        hidden = first(feat)
+        scale, shift, last_scale, last_shift = (
+            part.to(hidden.dtype)[..., None, None] for part in self.modulation(code)
+        )
+        hidden = relu(torch.addcmul(shift, hidden, scale))
+        return torch.addcmul(last_shift, last(hidden), last_scale)

@@ -25,7 +25,8 @@ from liif_cli.errors import CheckpointError
 from liif_cli.models.model import Model, ModelSpec, Part
 
 FORMAT = "liif"
-VERSION = 1
+VERSION = 2
+"""Highest version that can be read: 1, or 2 for a network that is told how lossy an image is."""
 NAMED_KEYS = 3
 """Keys that an error message names before it only counts."""
 UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
@@ -61,7 +62,7 @@ def save(model: Model, card: Mapping[str, Any], path: Path) -> None:
     """
     metadata = {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": "2" if model.takes_cleanup else "1",
         "spec": json.dumps(model.spec.to_json()),
         "card": json.dumps(dict(card)),
     }

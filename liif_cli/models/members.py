@@ -38,6 +38,16 @@ class TrainMembers:
         blended: torch.Tensor = (F.embedding(self.code, pixels) * self.weight[..., None]).sum(2)
         return blended
 
+    def of_samples(self, chosen: torch.Tensor, codes: int) -> TrainMembers:
+        """Those of some samples of the batch, (n,) int64, each with ``codes`` codes."""
+        moved = (chosen - torch.arange(len(chosen), device=chosen.device)) * codes
+        return TrainMembers(
+            self.code[chosen] - moved[:, None, None],
+            self.rel[chosen],
+            self.weight[chosen],
+            self.around.of_samples(chosen, codes) if self.around else None,
+        )
+
 
 def train_members(
     kind: MembersKind,

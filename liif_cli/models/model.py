@@ -16,6 +16,9 @@ from liif_cli.models import DECODERS, ENCODERS
 from liif_cli.models.base import Decoder, Encoder
 from liif_cli.models.decoders.via import Via
 
+TOLD_KEPT = 8
+"""Networks for as many levels of loss are kept: half a megabyte each for the small ones."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -27,18 +30,35 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What rebuilds a network. ``encoder`` is None for interpolation kernels without weights."""
+    """What rebuilds a network.
+
+    Attributes:
+        decoder: the decoder.
+        encoder: None for interpolation kernels without weights.
+        lossy: beside the network for clean images there is one of the same shape, told how lossy
+            an image is, for all others.
+    """
 
     decoder: Part
     encoder: Part | None = None
+    lossy: bool = False
+
+    @property
+    def of_lossy(self) -> ModelSpec | None:
+        """The network for lossy images, where there is one."""
+        if not self.lossy or self.encoder is None:
+            return None
+        told = Part(self.encoder.name, {**self.encoder.args, "cleanup": True})
+        return ModelSpec(decoder=self.decoder, encoder=told)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict for JSON."""
         parts = {"encoder": self.encoder, "decoder": self.decoder}
-        return {
+        found: dict[str, Any] = {
             key: {"name": part.name, "args": dict(part.args)} if part else None
             for key, part in parts.items()
         }
+        return {**found, "lossy": True} if self.lossy else found
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
@@ -54,6 +74,7 @@ class ModelSpec:
                 encoder=Part(str(encoder["name"]), dict(encoder.get("args", {})))
                 if encoder
                 else None,
+                lossy=bool(data.get("lossy", False)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
@@ -84,6 +105,43 @@ class Model(nn.Module):
             decoder_args["channels"] = self.encoder.channels
         part = Part(spec.decoder.name, decoder_args)
         self.decoder: nn.Module = _construct(DECODERS.load(spec.decoder.name), part)
+        of_lossy = spec.of_lossy
+        self.lossy: Model | None = Model(of_lossy) if of_lossy else None
+        self._told: dict[float, Model] = {}
+
+    @property
+    def takes_cleanup(self) -> bool:
+        """Whether it is another network for a lossy image than for a clean one."""
+        return self.lossy is not None or bool(getattr(self.encoder, "takes_cleanup", False))
+
+    def told(self, cleanup: float) -> Model:
+        """The network for images of one level of loss, as fast as one that is told nothing.
+
+        It shares weights, and is kept: asking again for one of the last few levels costs nothing.
+
+        Args:
+            cleanup: how lossy the image is, in [0, 100]; 0 for clean. Models that cannot be told
+                are returned as they are.
+        """
+        if not self.takes_cleanup or (self.lossy is not None and cleanup <= 0):
+            return self
+        if (found := self._told.get(cleanup)) is None:
+            found = self._make_told(cleanup)
+            while len(self._told) >= TOLD_KEPT:
+                self._told.pop(next(iter(self._told)), None)
+            self._told[cleanup] = found
+        return found
+
+    def _make_told(self, cleanup: float) -> Model:
+        if self.lossy is not None:
+            return self.lossy.told(cleanup)
+        return ToldModel(self, cleanup)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Model:
+        # told networks hold weights of the device and type that the model had
+        self._told.clear()
+        moved: Model = super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return moved
 
     @property
     def encode_radius(self) -> int:
@@ -108,12 +166,32 @@ class Model(nn.Module):
         """The axis whose cell the decoder is told for an output of ``axis``: itself."""
         return axis
 
-    def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised image (N, 3, h, w) -> feat (N, C, h, w); the image itself without encoder."""
+    def encode(self, image: torch.Tensor, cleanup: torch.Tensor | None = None) -> torch.Tensor:
+        """Normalised image (N, 3, h, w) -> feat (N, C, h, w); the image itself without encoder.
+
+        ``cleanup`` (N,) in [0, 100] is how lossy each image is, for an encoder that takes it:
+        training asks so; rendering asks the network that ``told`` gives.
+        """
         if self.encoder is None:
             return image
-        feat: torch.Tensor = self.encoder(image.contiguous(memory_format=torch.channels_last))
+        told = () if cleanup is None or not self.encoder.takes_cleanup else (cleanup,)
+        image = image.contiguous(memory_format=torch.channels_last)
+        feat: torch.Tensor = self.encoder(image, *told)
         return feat
+
+
+class ToldModel(Model):
+    """``model`` for images of one level of loss, which its encoder's weights have in them."""
+
+    def __init__(self, model: Model, cleanup: float) -> None:
+        nn.Module.__init__(self)
+        assert model.encoder is not None
+        self.spec = model.spec
+        self.encoder = cast(Any, model.encoder).told_encoder(cleanup)
+        self.decoder = model.decoder
+        self.lossy = None
+        self._told = {}
+        self.eval()
 
 
 class ViaModel(Model):
@@ -126,6 +204,11 @@ class ViaModel(Model):
         self.spec = model.spec
         self.encoder = model.encoder
         self.decoder = Via(model.decoder, scale)
+        self.direct, self.lossy = model, model.lossy
+        self._told = {}
+
+    def _make_told(self, cleanup: float) -> Model:
+        return ViaModel(self.direct.told(cleanup), self.decoder.scale)
 
     def asked(self, axis: AxisMap) -> AxisMap:
         """The axis of the image in between."""

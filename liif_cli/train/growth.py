@@ -17,9 +17,11 @@ from liif_cli.models.model import ModelSpec
 
 State = Mapping[str, torch.Tensor]
 
-_BODY = re.compile(r"encoder\.body\.(\d+)\.(.+)")
-_FIRST_LAYER = re.compile(r"decoder\.(imnet|latent)\.layers\.0\.weight")
-_LAST_LAYER = re.compile(r"decoder\.imnet\.layers\.\d+\.(weight|bias)")
+LOSSY = "lossy."
+"""Prefix of the network for lossy images."""
+_BODY = re.compile(r"(?P<body>(?:lossy\.)?encoder\.body)\.(?P<number>\d+)\.(?P<rest>.+)")
+_FIRST_LAYER = re.compile(r"(?:lossy\.)?decoder\.(imnet|latent)\.layers\.0\.weight")
+_LAST_LAYER = re.compile(r"(?:lossy\.)?decoder\.imnet\.layers\.\d+\.(weight|bias)")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,28 @@ def edsr_size(spec: ModelSpec) -> EDSRSize | None:
     return EDSRSize(int(args.get("n_resblocks", 16)), int(args.get("n_feats", 64)))
 
 
+def with_cleanup(given: State, wanted: State) -> dict[str, torch.Tensor]:
+    """The state with what tells a network how lossy an image is, where it has none of that yet.
+
+    The network for lossy images begins as the one for clean images; a block that is told something
+    begins as if it were not. A network that is told nothing takes the part for clean images.
+
+    Args:
+        given: the state to start from.
+        wanted: the new network's, freshly made.
+    """
+    found = {key: value for key, value in given.items() if key in wanted or not _told_key(key)}
+    for key, value in wanted.items():
+        if key not in found and _told_key(key):
+            plain = given.get(key.removeprefix(LOSSY))
+            found[key] = value if plain is None else plain
+    return found
+
+
+def _told_key(key: str) -> bool:
+    return key.startswith(LOSSY) or ".told." in key
+
+
 def deepened(given: State, wanted: State, before: int, after: int) -> dict[str, torch.Tensor]:
     """The state with more residual blocks: new ones of zero between the old ones and what follows.
 
@@ -50,13 +74,13 @@ def deepened(given: State, wanted: State, before: int, after: int) -> dict[str, 
     grown: dict[str, torch.Tensor] = {}
     for key, value in given.items():
         match = _BODY.fullmatch(key)
-        last = match is not None and int(match[1]) == before
-        grown[f"encoder.body.{after}.{match[2]}" if match and last else key] = value
+        last = match is not None and int(match["number"]) == before
+        grown[f"{match['body']}.{after}.{match['rest']}" if match and last else key] = value
     for key, value in wanted.items():
         match = _BODY.fullmatch(key)
-        if match and before <= int(match[1]) < after:
+        if match and before <= int(match["number"]) < after:
             # the first convolution stays random: with both at zero no gradient would come through
-            zero = match[2].startswith("body.2.")
+            zero = match["rest"].startswith("body.2.")
             grown[key] = torch.zeros_like(value) if zero else value
     return grown
 
@@ -85,7 +109,14 @@ def _widened_tensor(
     if old.shape == new.shape:
         return old
     grown = new.detach().clone()
-    if key.startswith("encoder."):
+    if ".told." in key and new.shape[0] * before == old.shape[0] * after:
+        # factors and shifts of two convolutions, one behind the other
+        parts = old.shape[0] // before
+        grown.zero_()
+        of_parts = grown.view(parts, after, *new.shape[1:])
+        of_parts[:, :before] = old.view(parts, before, *old.shape[1:])
+        return grown
+    if key.removeprefix(LOSSY).startswith("encoder."):
         if old.shape[0] != before or new.shape[0] != after:
             return old
         grown[:before] = 0

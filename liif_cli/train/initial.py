@@ -9,7 +9,10 @@ import torch
 from liif_cli.errors import CheckpointError
 from liif_cli.models.loader import LoadedModel
 from liif_cli.models.model import Model, Part
-from liif_cli.train.growth import deepened, edsr_size, widened
+from liif_cli.train.growth import LOSSY, deepened, edsr_size, widened, with_cleanup
+
+GROWN = ("n_resblocks", "n_feats", "cleanup")
+"""Arguments of an encoder whose change adds tensors, and is said."""
 
 
 def take_over(model: Model, source: LoadedModel) -> str:
@@ -32,10 +35,8 @@ def take_over(model: Model, source: LoadedModel) -> str:
             f"--init {source.name}", got="an interpolation kernel", expected="a trained network"
         )
     alone = spec.decoder.name != other.decoder.name
-    given = dict(source.model.state_dict())
     wanted = model.state_dict()
-    if alone:
-        given = _of_encoder(given)
+    given = dict(source.model.state_dict())
     said = f"starting from the {'encoder' if alone else 'weights'} of {source.name}"
     before, after = edsr_size(other), edsr_size(spec)
     if before and after:
@@ -45,19 +46,27 @@ def take_over(model: Model, source: LoadedModel) -> str:
         if after.channels > before.channels:
             given = widened(given, wanted, before.channels, after.channels)
             said += f", with {after.channels - before.channels} channels more"
+    before_told = set(given)
+    given = with_cleanup(given, wanted)
+    if any(key not in before_told for key in given):
+        said += ", told how lossy an image is"
+    if alone:
+        given = _of_encoder(given)
     _check_fit(source.name, given, _of_encoder(wanted) if alone else wanted)
     if not any(value.is_meta for value in wanted.values()):
         model.load_state_dict(given, strict=False)
     changed = [] if alone else _changed_arguments(other.decoder, spec.decoder)
     if spec.encoder.name == other.encoder.name:
-        changed += _changed_arguments(other.encoder, spec.encoder, apart=("n_resblocks", "n_feats"))
+        changed += _changed_arguments(other.encoder, spec.encoder, apart=GROWN)
     if changed:
         said += f" ({'; '.join(changed)})"
     return said if not alone else f"{said}; its {other.decoder.name} decoder is left"
 
 
 def _of_encoder(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key: value for key, value in state.items() if key.startswith("encoder.")}
+    return {
+        key: value for key, value in state.items() if key.removeprefix(LOSSY).startswith("encoder.")
+    }
 
 
 def _check_fit(

@@ -33,9 +33,10 @@ def override(preset: Preset, texts: Mapping[str, str]) -> Preset:
     recipe = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
     del recipe["spec"]
     encoder, decoder = _arguments(preset.spec)
-    changed: tuple[dict[str, Any], ...] = ({}, {}, {})
+    whole = {"lossy": preset.spec.lossy}
+    changed: tuple[dict[str, Any], ...] = ({}, {}, {}, {})
     for name, text in texts.items():
-        for known, values in zip((recipe, encoder, decoder), changed, strict=True):
+        for known, values in zip((recipe, encoder, decoder, whole), changed, strict=True):
             if name in known:
                 values[name] = _parse(name, text, known[name])
                 if known is not recipe:
@@ -46,12 +47,14 @@ def override(preset: Preset, texts: Mapping[str, str]) -> Preset:
                 "--set",
                 got=repr(name),
                 expected=f"a value of the recipe ({', '.join(sorted(recipe))}), of the encoder "
-                f"({', '.join(encoder)}) or of the decoder ({', '.join(decoder) or 'none'})",
+                f"({', '.join(encoder)}), of the decoder ({', '.join(decoder) or 'none'}) or of "
+                f"the network ({', '.join(whole)})",
             )
-    of_recipe, of_encoder, of_decoder = changed
+    of_recipe, of_encoder, of_decoder, of_network = changed
     spec = ModelSpec(
         encoder=_with(preset.spec.encoder, of_encoder) if preset.spec.encoder else None,
         decoder=_with(preset.spec.decoder, of_decoder),
+        lossy=of_network.get("lossy", preset.spec.lossy),
     )
     result = dataclasses.replace(preset, spec=spec, **of_recipe)
     result.check()

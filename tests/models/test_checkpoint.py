@@ -226,7 +226,7 @@ def test_safetensors_of_another_program(tmp_path: Path) -> None:
     refused(path, "no checkpoint of liif")
 
 
-@pytest.mark.parametrize("version", ["2", "17", "1.1", ""])
+@pytest.mark.parametrize("version", ["3", "17", "1.1", ""])
 def test_newer_version(own: Path, version: str) -> None:
     rewrite(own, version=version)
     refused(own, "newer", "update liif")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model, ModelSpec, Part
 from liif_cli.train.initial import take_over
 
+ENCODER = {"n_resblocks": 2, "n_feats": 8}
 LIIF = Part("liif", {"hidden": [16, 16]})
 LMLIIF = Part("lmliif", {"latent_hidden": [24], "depth": 2})
 
@@ -136,3 +138,68 @@ def test_a_try_on_meta_finds_the_same(source: LoadedModel) -> None:
     with torch.device("meta"):
         model = Model(spec(blocks=4))
     assert "2 residual blocks more" in take_over(model, source)
+
+
+TOLD = {
+    "told": dataclasses.replace(spec(), encoder=Part("edsr", {**ENCODER, "cleanup": True})),
+    "pair": dataclasses.replace(spec(), lossy=True),
+    "deeper pair": dataclasses.replace(spec(blocks=4), lossy=True),
+    "wider pair": dataclasses.replace(spec(feats=12), lossy=True),
+}
+
+
+@pytest.mark.parametrize("wanted", TOLD.values(), ids=TOLD.keys())
+def test_a_network_that_is_told_the_loss_begins_as_one_that_is_not(
+    wanted: ModelSpec, source: LoadedModel
+) -> None:
+    model = Model(wanted)
+    assert "told how lossy an image is" in take_over(model, source)
+    image = torch.rand(1, 3, 12, 10) * 2 - 1
+    expected = source.model.encode(image)
+    for level in (0, 40):
+        feat = model.told(level).encode(image)[:, :8]
+        torch.testing.assert_close(feat, expected, rtol=0, atol=1e-5)
+    for key, value in source.model.decoder.state_dict().items():
+        for half in filter(None, (model, model.lossy)):
+            part = half.decoder.state_dict()[key]
+            assert key.startswith("imnet.layers.0") or torch.equal(value, part), key
+
+
+def test_a_told_network_grows_with_what_it_is_told(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    small = Model(TOLD["pair"])
+    for name, value in small.named_parameters():
+        if ".told." in name:
+            value.data.normal_(0, 0.2)
+    save(small, {}, tmp_path / "small.safetensors")
+    loaded = load_model(str(tmp_path / "small.safetensors"), torch.device("cpu"))
+    model = Model(dataclasses.replace(spec(blocks=3, feats=12), lossy=True))
+    take_over(model, loaded)
+    image = torch.rand(1, 3, 12, 10) * 2 - 1
+    for level in (0, 40):
+        torch.testing.assert_close(
+            model.told(level).encode(image)[:, :8],
+            loaded.model.told(level).encode(image),
+            rtol=0,
+            atol=1e-5,
+        )
+
+
+def test_a_plain_network_takes_the_half_for_clean_images(tmp_path: Path) -> None:
+    pair = Model(TOLD["pair"])
+    save(pair, {}, tmp_path / "pair.safetensors")
+    loaded = load_model(str(tmp_path / "pair.safetensors"), torch.device("cpu"))
+    model = Model(spec())
+    assert take_over(model, loaded) == "starting from the weights of pair"
+    image = torch.rand(1, 3, 12, 10) * 2 - 1
+    assert torch.equal(model.encode(image), pair.encode(image))
+
+
+def test_a_pair_takes_the_encoder_of_another_decoder(source: LoadedModel) -> None:
+    model = Model(dataclasses.replace(spec(decoder=LMLIIF), lossy=True))
+    assert "its liif decoder is left" in take_over(model, source)
+    image = torch.rand(1, 3, 12, 10) * 2 - 1
+    for level in (0, 40):
+        torch.testing.assert_close(
+            model.told(level).encode(image), source.model.encode(image), rtol=0, atol=1e-5
+        )

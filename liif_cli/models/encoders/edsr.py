@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from liif_cli.models.blocks import ResBlock, conv3x3
+from liif_cli.models.blocks import MLP, ResBlock, conv3x3
+
+TOLD = 32
+"""Length of the code that is made of the level of loss."""
 
 
 class EDSR(nn.Module):
@@ -15,20 +19,70 @@ class EDSR(nn.Module):
         n_resblocks: residual blocks; 16 for EDSR-baseline, 32 for EDSR.
         n_feats: channels; 64 for EDSR-baseline, 256 for EDSR.
         res_scale: factor of each residual; 1 for EDSR-baseline, 0.1 for EDSR.
+        cleanup: tell the blocks how lossy the image is, as a number; not in the paper. A small MLP
+            makes a code of it, and each block scales and shifts its channels by that code.
     """
 
-    def __init__(self, n_resblocks: int = 16, n_feats: int = 64, res_scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        n_resblocks: int = 16,
+        n_feats: int = 64,
+        res_scale: float = 1.0,
+        cleanup: bool = False,
+    ) -> None:
         super().__init__()
         self.head = nn.Sequential(conv3x3(3, n_feats))
-        blocks: list[nn.Module] = [ResBlock(n_feats, res_scale) for _ in range(n_resblocks)]
+        told = TOLD if cleanup else 0
+        blocks: list[nn.Module] = [ResBlock(n_feats, res_scale, told) for _ in range(n_resblocks)]
         self.body = nn.Sequential(*blocks, conv3x3(n_feats, n_feats))
         self.channels = n_feats
         self.radius = 2 * n_resblocks + 2
+        self.res_scale = res_scale
+        self.takes_cleanup = cleanup
+        if cleanup:
+            self.told = MLP(1, TOLD, [TOLD])
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, cleanup: torch.Tensor | None = None) -> torch.Tensor:
+        """Feat of images; ``cleanup`` (N,) in [0, 100] is how lossy each is, None is 0."""
         shallow = self.head(image)
-        feat: torch.Tensor = shallow + self.body(shallow)
+        if not self.takes_cleanup:
+            feat: torch.Tensor = shallow + self.body(shallow)
+            return feat
+        code = self._code(image.new_zeros(len(image)) if cleanup is None else cleanup)
+        *blocks, last = self.body.children()
+        feat = shallow
+        for block in blocks:
+            feat = block(feat, code)
+        feat = shallow + last(feat)
         return feat
+
+    def told_encoder(self, cleanup: float) -> EDSR:
+        """The plain encoder for images of that level: what is told is folded into the weights.
+
+        Scales and shifts of a convolution's result are another weight and bias, so that an encoder
+        that is told something costs no more than one that is not.
+        """
+        with torch.device("meta"):
+            plain = EDSR(len(self.body) - 1, self.channels, self.res_scale)
+        state = {key: value for key, value in self.state_dict().items() if "told." not in key}
+        with torch.no_grad():
+            code = self._code(self.told.linears[0].weight.new_full((1,), cleanup))
+            for number, block in enumerate(self.body.children()):
+                if not isinstance(block, ResBlock):
+                    continue  # the last convolution
+                scale, shift, last_scale, last_shift = block.modulation(code)
+                for layer, factor, offset in ((0, scale, shift), (2, last_scale, last_shift)):
+                    key = f"body.{number}.body.{layer}"
+                    weight = state[f"{key}.weight"]
+                    state[f"{key}.weight"] = weight * factor[0, :, None, None, None]
+                    state[f"{key}.bias"] = state[f"{key}.bias"] * factor[0] + offset[0]
+        plain.load_state_dict(state, assign=True)
+        placed: EDSR = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed.eval().requires_grad_(False)
+
+    def _code(self, cleanup: torch.Tensor) -> torch.Tensor:
+        """Code (N, TOLD) of levels (N,) in [0, 100]."""
+        return F.relu(self.told(cleanup[:, None].to(self.told.linears[0].weight.dtype) / 100))
 
     def bytes_per_pixel(self) -> int:
         """Peak bytes of float32 activations an LR pixel: shallow, a block's input, two inside."""
