@@ -9,13 +9,14 @@ from typing import Any
 
 from liif_cli.errors import UsageError
 from liif_cli.models.model import ModelSpec, Part
+from liif_cli.train.degrade import Degradation
 
 SCHEDULES = ("cosine", "step")
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A network and its recipe.
+class Preset(Degradation):
+    """A network and its recipe, the degradation of its inputs included.
 
     Attributes:
         spec: the network.
@@ -41,6 +42,7 @@ class Preset:
             reduced as a whole to a side of target_min + (target_max - target_min) k / (n - 1)
             pixels, and its input to ``crop`` (the size-varied ground truth of LIIF, arXiv
             2012.09161, section 4.2).
+        graphics: share of the crops that are of pages of text and graphics instead of photos.
     """
 
     spec: ModelSpec
@@ -62,6 +64,7 @@ class Preset:
     scale_max: float = 4.0
     target_min: int = 0
     target_max: int = 0
+    graphics: float = 0.0
 
     @property
     def smallest_side(self) -> int:
@@ -112,12 +115,21 @@ class Preset:
                 not varied or self.target_max >= self.target_min,
                 f"target_min = {self.target_min} or more",
             ),
+            "graphics": (0 <= self.graphics <= 1, "a share, 0 to 1"),
         }
         for name, (holds, expected) in rules.items():
             if not holds:
                 raise UsageError(
                     f"recipe value {name}", got=repr(getattr(self, name)), expected=expected
                 )
+        super().check()
+        active = [*self.degrades(pages=self.graphics > 0), *["graphics"] * (self.graphics > 0)]
+        if varied and active:
+            raise UsageError(
+                f"recipe value {active[0]}",
+                got=repr(getattr(self, active[0])),
+                expected="0 where each photo has its own target size (target_max above 0)",
+            )
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,32 @@ PAPER: dict[str, Any] = {
     "ema": 0.0,
 }
 """The published schedule: Adam at 1e-4, halved every 200 of 1,000 epochs of 1,000 iterations."""
+REAL: dict[str, Any] = {
+    "clean": 0.25,
+    "kernel_area": 0.1,
+    "kernel_lanczos": 0.1,
+    "kernel_bilinear": 0.05,
+    "kernel_nearest": 0.05,
+    "blur": 0.25,
+    "blur_min": 0.2,
+    "blur_max": 0.9,
+    "noise": 0.35,
+    "noise_min": 0.5,
+    "noise_max": 8.0,
+    "noise_gray": 0.3,
+    "noise_signal": 0.5,
+    "jpeg": 0.85,
+    "jpeg_min": 30,
+    "jpeg_max": 97,
+    "jpeg_420": 2 / 3,
+    "jpeg_twice": 0.15,
+    "page_clean": 0.6,
+    "page_area": 0.25,
+    "page_lanczos": 0.1,
+    "page_bilinear": 0.1,
+    "page_nearest": 0.35,
+}
+"""Inputs as people have them: mostly JPEG, some noisy, some reduced by other means than bicubic."""
 
 BASES: dict[str, Preset] = {
     "edsr-small-liif": Preset(
@@ -217,9 +255,10 @@ VARIANTS: dict[str, Variant] = {
         }
     ),
     "-paper": Variant(PAPER),
+    "-real": Variant(REAL, {base: {} for base in BASES if base.startswith("edsr-")}),
 }
 """Suffix -> what it changes: the paper's ablations (section 4.4), fixed scales, each photo its own
-target size, and the published schedule. Suffixes may be joined."""
+target size, the published schedule, and inputs as people have them. Suffixes may be joined."""
 
 
 def preset_names() -> list[str]:
@@ -251,5 +290,5 @@ def preset(name: str) -> Preset:
         "--preset",
         got=repr(name),
         expected=f"one of {', '.join(BASES)}, with or without {', '.join(VARIANTS)}",
-        cure="the ablations are for " + ", ".join(_ABLATED),
+        cure=f"the ablations are for {', '.join(_ABLATED)}; -real is for edsr-*",
     )

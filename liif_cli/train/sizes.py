@@ -29,8 +29,11 @@ def make_sampler(
     device: torch.device,
     *,
     around: bool = False,
+    pages: Sequence[Photo] = (),
 ) -> CropSampler:
     """What draws the batches of ``preset``: crops at random scales, or photos of varied sizes.
+
+    ``pages`` are drawn beside the photos where the preset has a share of ``graphics``.
 
     Raises:
         TrainError: the photos do not fit the recipe.
@@ -46,6 +49,9 @@ def make_sampler(
             generator=generator,
             device=device,
             around=around,
+            pages=pages,
+            page_share=preset.graphics,
+            degradation=preset,
         )
     sides = target_sides(len(photos), preset.target_min, preset.target_max)
     return VariedSampler(
@@ -120,7 +126,7 @@ class VariedSampler(CropSampler):
         self.largest_side = max(sides)
         self.inputs = torch.from_numpy(np.stack(inputs)).to(device)
 
-    def _pairs(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _pairs(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         photo = self._integers(torch.full((count,), len(self.starts), device=self.device))
         side = self.heights[photo]
         mirrored = (self._uniform(count) < 0.5)[:, None]
@@ -131,7 +137,7 @@ class VariedSampler(CropSampler):
         )
         lr = self.inputs[photo].permute(0, 3, 1, 2).float()
         lr = torch.where(mirrored[:, None, None], lr.flip(3), lr)
-        return self.pixels[index], lr, side
+        return self.pixels[index], lr, side, torch.zeros(count, device=self.device)
 
 
 def _to_8bit(values: npt.NDArray[np.float32]) -> Photo:

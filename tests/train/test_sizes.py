@@ -48,7 +48,8 @@ def test_a_batch_pairs_each_input_with_its_own_target() -> None:
     generator = torch.Generator().manual_seed(3)
     sampler = make_sampler(recipe, photos, "ensemble", generator, torch.device("cpu"))
     assert isinstance(sampler, VariedSampler)
-    hr, lr, side = sampler._pairs(32)
+    hr, lr, side, cleanup = sampler._pairs(32)
+    assert not cleanup.any()
     assert hr.shape[1] == side.max()
     mirrors = set()
     for index in range(32):
