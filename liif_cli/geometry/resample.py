@@ -34,16 +34,9 @@ def triangle(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return kernel
 
 
-def box(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """1 in (-1/2, 1/2], so that a sample on the border of two cells belongs to one of them."""
-    # the distance of a sample on the border is 1/2 but for rounding
-    kernel: npt.NDArray[np.float64] = np.where((x > -0.5 + 1e-9) & (x <= 0.5 + 1e-9), 1.0, 0.0)
-    return kernel
-
-
 @dataclass(frozen=True)
 class Kernel:
-    """A resampling kernel: its weight at a distance, and a distance from which it is zero."""
+    """A resampling kernel: its weight at a distance, and the distance from which it is zero."""
 
     weight: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
     support: int
@@ -52,7 +45,6 @@ class Kernel:
 CUBIC = Kernel(cubic, 2)
 LANCZOS3 = Kernel(lanczos3, 3)
 TRIANGLE = Kernel(triangle, 1)
-BOX = Kernel(box, 1)
 
 
 def cubic_support(n_in: int, n_out: int) -> float:

@@ -6,7 +6,6 @@ work over the batch, and a batch takes as many random numbers whatever is drawn.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +23,8 @@ _PAGE = ("page_area", "page_lanczos", "page_bilinear", "page_nearest")
 _ORDER = (AREA, LANCZOS, BILINEAR, NEAREST, BICUBIC)
 _SHARES = ("blur", "noise", "jpeg")
 _PARTS = ("clean", "page_clean", "noise_gray", "noise_signal", "jpeg_420", "jpeg_twice")
-_RANGES = {"blur": math.inf, "noise": 255.0}
+_RANGES = (("blur", 0, 100), ("noise", 0, 255), ("jpeg", 1, 100))
+"""Name, least and greatest of what is drawn from name_min to name_max."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,8 @@ class Degradation:
     Attributes:
         clean: share of the photos' crops that are reduced by bicubic and nothing more.
         kernel_area, kernel_lanczos, kernel_bilinear, kernel_nearest: probabilities of being reduced
-            by these kernels (Pillow's); by antialiased bicubic otherwise.
+            by the mean of what a pixel covers, by one of these kernels, widened as the bicubic one
+            is, or by picking pixels; by antialiased bicubic otherwise.
         blur: probability of a gaussian blur, its sigma uniform from ``blur_min`` to ``blur_max`` LR
             pixels.
         noise: probability of gaussian noise, its sigma uniform from ``noise_min`` to ``noise_max``
@@ -84,12 +85,11 @@ class Degradation:
 
     def kernels(self, *, pages: bool) -> tuple[int, ...]:
         """Which kernels may be drawn, bicubic first."""
-        found = {BICUBIC: None}
-        for names in (_PHOTO, *((_PAGE,) if pages else ())):
-            found |= {
-                k: None for name, k in zip(names, _ORDER, strict=False) if getattr(self, name)
-            }
-        return tuple(found)
+        mixes = [*zip(_PHOTO, _ORDER, strict=False), *zip(_PAGE, _ORDER, strict=False)]
+        drawn = {
+            kernel for name, kernel in mixes if getattr(self, name) and (pages or name in _PHOTO)
+        }
+        return (BICUBIC, *sorted(drawn))
 
     def check(self) -> None:
         """Whether the values fit together.
@@ -107,17 +107,11 @@ class Degradation:
                     got=f"{total:g}",
                     expected="1 at most in all, the rest being bicubic",
                 )
-        for name, most in _RANGES.items():
+        for name, least, most in _RANGES:
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
-            self._require(f"{name}_min", 0 <= low < math.inf, "0 or more")
-            limits = f"{name}_min = {low:g} or more" + (f", {most:g} at most" if most < 256 else "")
-            self._require(f"{name}_max", low <= high <= most and high < math.inf, limits)
-        self._require("jpeg_min", 1 <= self.jpeg_min <= 100, "a quality, 1 to 100")
-        self._require(
-            "jpeg_max",
-            self.jpeg_min <= self.jpeg_max <= 100,
-            f"a quality from jpeg_min = {self.jpeg_min} to 100",
-        )
+            self._require(f"{name}_min", least <= low <= most, f"{least} to {most}")
+            limits = f"{name}_min = {low:g} to {most}"
+            self._require(f"{name}_max", low <= high <= most, limits)
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -49,6 +49,8 @@ _BITS, _PASS1 = 13, 2
 """CONST_BITS, and PASS1_BITS: what the first pass keeps beyond whole numbers."""
 _TO_YCC = ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
 """jccolor.c's constants in units of 2^-16."""
+_YCC_BIAS = ((0.5,), (128.5 - 2**-16,), (128.5 - 2**-16,))
+"""Halves of chroma are rounded down, so that pure blue and red stay below 256."""
 _CHROMA_TO_RGB = ((0, 91881), (-22554, -46802), (116130, 0))
 """jdcolor.c's, likewise: what Cb and Cr add to R, G and B."""
 
@@ -59,7 +61,7 @@ def quantisation_tables(quality: torch.Tensor) -> torch.Tensor:
     Returns:
         (N, 2, 8, 8) float32, whole numbers in 1..255 (jpeg_quality_scaling in jcparam.c).
     """
-    standard = torch.tensor((_LUMA, _CHROMA), dtype=torch.float32, device=quality.device)
+    standard = _constant((_LUMA, _CHROMA), quality.device)
     quality = quality.to(torch.float32)
     percent = torch.where(quality < 50, torch.floor(5000 / quality), 200 - 2 * quality)
     return ((standard * percent[:, None, None, None] + 50) / 100).floor_().clamp_(1, 255)
@@ -109,15 +111,13 @@ def _gather(image: torch.Tensor, row: torch.Tensor, col: torch.Tensor) -> torch.
 
 
 def _to_ycc(rgb: torch.Tensor) -> torch.Tensor:
-    matrix = torch.tensor(_TO_YCC, dtype=torch.float32, device=rgb.device) / 65536
-    # chroma is rounded down at one half, so that pure blue and red stay below 256
-    bias = torch.tensor((0.5, 128.5 - 2**-16, 128.5 - 2**-16), device=rgb.device)
-    return (matrix @ rgb.flatten(2)).add_(bias[:, None]).floor_().view_as(rgb)
+    matrix = _constant(_TO_YCC, rgb.device) / 65536
+    return (matrix @ rgb.flatten(2)).add_(_constant(_YCC_BIAS, rgb.device)).floor_().view_as(rgb)
 
 
 def _to_rgb(luma: torch.Tensor, chroma: torch.Tensor) -> torch.Tensor:
     """(N, 1, h, w) and (N, 2, h, w) -> (N, 3, h, w)."""
-    matrix = torch.tensor(_CHROMA_TO_RGB, dtype=torch.float32, device=luma.device) / 65536
+    matrix = _constant(_CHROMA_TO_RGB, luma.device) / 65536
     colour = (matrix @ (chroma - 128).flatten(2)).add_(0.5).floor_()
     return colour.view(len(luma), 3, *luma.shape[2:]).add_(luma).clamp_(0, 255)
 
@@ -153,6 +153,14 @@ def _raise(planes: torch.Tensor) -> torch.Tensor:
     rows, cols = _triangle(high, planes.device), _triangle(wide, planes.device)
     bias = 8 - torch.arange(2 * wide, device=planes.device).remainder(2)
     return (rows @ planes @ cols.t()).add_(bias).mul_(1 / 16).floor_()
+
+
+@cache
+def _constant(
+    values: tuple[tuple[float, ...] | tuple[tuple[float, ...], ...], ...], device: torch.device
+) -> torch.Tensor:
+    """Made once: a copy to an accelerator waits for it."""
+    return torch.tensor(values, dtype=torch.float32).to(device)
 
 
 @cache

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from liif_cli.geometry.resample import BOX, CUBIC, LANCZOS3, TRIANGLE, Kernel, kernel_taps
+from liif_cli.geometry.resample import CUBIC, LANCZOS3, TRIANGLE, Kernel, kernel_taps
 
 BICUBIC, AREA, LANCZOS, BILINEAR, NEAREST = range(5)
-"""Numbers of the kernels: Pillow's BICUBIC, BOX, LANCZOS, BILINEAR and NEAREST."""
+"""Numbers of the kernels: Pillow's BICUBIC, LANCZOS, BILINEAR and NEAREST, and OpenCV's INTER_AREA,
+which at whole ratios is Pillow's BOX."""
 
-_KERNELS: dict[int, Kernel] = {BICUBIC: CUBIC, AREA: BOX, LANCZOS: LANCZOS3, BILINEAR: TRIANGLE}
+_KERNELS: dict[int, Kernel] = {BICUBIC: CUBIC, LANCZOS: LANCZOS3, BILINEAR: TRIANGLE}
 _NO_BLUR = 1e-3
 """Pixels; a gaussian of this sigma is zero at its neighbours."""
 
@@ -41,9 +42,7 @@ class Reducer:
         device: torch.device,
     ) -> None:
         self.crop, self.smallest, self.device = crop, smallest, device
-        support = max(
-            (_KERNELS[kernel].support for kernel in kernels if kernel in _KERNELS), default=1
-        )
+        support = max(_KERNELS.get(kernel, TRIANGLE).support for kernel in kernels)
         most = math.ceil(2 * support * max(1.0, largest / crop)) + 1
         shape = (len(kernels), largest - smallest + 1, crop, most)
         index, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
@@ -81,4 +80,10 @@ def _taps(side: int, crop: int, kernel: int) -> tuple[np.ndarray, np.ndarray]:
     at = np.arange(crop, dtype=np.int64)
     if kernel == NEAREST:
         return ((2 * at + 1) * side // (2 * crop))[:, None], np.ones((crop, 1))
+    if kernel == AREA:
+        # in units of 1 / crop of a pixel, so that all is whole
+        taps = (at * side // crop)[:, None] + np.arange(-(-side // crop) + 1)
+        begin, end = at[:, None] * side, (at[:, None] + 1) * side
+        covered = np.minimum((taps + 1) * crop, end) - np.maximum(taps * crop, begin)
+        return np.minimum(taps, side - 1), np.maximum(covered, 0) / side
     return kernel_taps(at, side, crop, _KERNELS[kernel])

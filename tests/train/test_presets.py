@@ -10,7 +10,7 @@ import torch
 from liif_cli.errors import UsageError
 from liif_cli.models.model import Model
 from liif_cli.train.overrides import override
-from liif_cli.train.presets import BASES, VARIANTS, Preset, preset, preset_names
+from liif_cli.train.presets import BASES, REAL, VARIANTS, Preset, preset, preset_names
 from liif_cli.train.schedule import Schedule
 
 
@@ -108,6 +108,62 @@ def test_values_that_mean_nothing_are_refused(text: str) -> None:
         name, _, value = assignment.partition("=")
         with pytest.raises(UsageError):
             override(preset("edsr-small-liif"), {name: value})
+
+
+def test_a_recipe_of_degradation_is_refused_by_the_name_of_the_value() -> None:
+    real = preset("edsr-small-lmliif-real")
+    real.check()
+    wrong = {
+        "clean": "1.1",
+        "page_clean": "-0.1",
+        "kernel_area": "nan",
+        "blur": "2",
+        "blur_min": "-1",
+        "blur_max": "0.1",
+        "noise_gray": "1.5",
+        "noise_max": "300",
+        "jpeg_min": "0",
+        "jpeg_max": "101",
+        "jpeg_twice": "-1",
+        "graphics": "7",
+    }
+    for name, text in wrong.items():
+        with pytest.raises(UsageError, match=rf"recipe value {name}: got .*expected"):
+            override(real, {name: text})
+    with pytest.raises(UsageError, match=r"jpeg_max.*got 40.*jpeg_min = 60 to 100"):
+        override(real, {"jpeg_min": "60", "jpeg_max": "40"})
+    with pytest.raises(UsageError, match=r"kernel_area \+ kernel_lanczos .*got 1\.1"):
+        override(real, {"kernel_area": "0.9"})
+    with pytest.raises(UsageError, match=r"page_nearest: got 1\.25, expected 1 at most"):
+        override(real, {"page_nearest": "0.8"})
+    with pytest.raises(UsageError, match=r"--set jpeg_min.*a whole number"):
+        override(real, {"jpeg_min": "30.5"})
+
+
+def test_varied_sizes_take_no_degradation() -> None:
+    faces = preset("edsr-small-liif-sizes")
+    for name in ("jpeg", "kernel_nearest", "graphics"):
+        with pytest.raises(UsageError, match=rf"recipe value {name}: got 0\.5.*target_max"):
+            override(faces, {name: "0.5"})
+    with pytest.raises(UsageError, match="target_max"):
+        preset("edsr-small-liif-real-sizes").check()
+
+
+def test_real_inputs_change_the_inputs_alone() -> None:
+    base, real = preset("edsr-baseline-lmliif"), preset("edsr-baseline-lmliif-real")
+    assert dataclasses.replace(base, **REAL) == real
+    assert not base.degrades(pages=True)
+    assert real.degrades(pages=False) == [
+        "kernel_area",
+        "kernel_lanczos",
+        "kernel_bilinear",
+        "kernel_nearest",
+        "blur",
+        "noise",
+        "jpeg",
+    ]
+    with pytest.raises(UsageError, match="-real is for"):
+        preset("rdn-liif-real")
 
 
 def test_varied_sizes_are_checked() -> None:
