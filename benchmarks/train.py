@@ -3,7 +3,8 @@
 A preset's step as ``liif train`` takes it, and the same in the plain form: crops and reductions in
 a Python loop, the feature map unfolded, 9C channels gathered for every pixel and member, the whole
 MLPs for each of them, float32, Adam as torch gives it. The same network, batch, crops and samples,
-on generated photos, one after the other in turns; medians over the steps.
+on generated photos, one after the other in turns; medians over the steps. Where the preset takes
+the suffix -real, our step is also taken with degraded inputs.
 
     python -m benchmarks.train [--preset NAME] [--device cpu|cuda] [--threads N] [--steps N]
                                [--bf16] [--set NAME=VALUE ...]
@@ -12,6 +13,7 @@ on generated photos, one after the other in turns; medians over the steps.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -26,6 +28,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from liif_cli.errors import UsageError
 from liif_cli.train.overrides import override
 from liif_cli.train.presets import Preset, preset
 from liif_cli.train.trainer import Trainer
@@ -123,6 +126,16 @@ def recipe_of(options: argparse.Namespace) -> Preset:
     return recipe
 
 
+def with_real(options: argparse.Namespace, recipe: Preset) -> dict[str, Preset]:
+    """The recipe as "", and with degraded inputs as " -real" where it takes the suffix."""
+    recipes = {"": recipe}
+    if not recipe.degrades(pages=False):
+        real = argparse.Namespace(preset=f"{options.preset}-real", set=options.set)
+        with contextlib.suppress(UsageError):
+            recipes[" -real"] = recipe_of(real)
+    return recipes
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -138,11 +151,12 @@ def main() -> None:
     device = torch.device(options.device)
     with tempfile.TemporaryDirectory() as folder:
         ours = {
-            name: Trainer(
-                recipe, images, [], Path(folder) / f"{name}.state.pt", device=device, bf16=bf16
+            name + suffix: Trainer(
+                inputs, images, [], Path(folder) / f"{name}.state.pt", device=device, bf16=bf16
             )
             for name, bf16 in (("float32", False), ("bfloat16", True))
             if options.bf16 or not bf16
+            for suffix, inputs in with_real(options, recipe).items()
         }
     plain = Plain(ours["float32"], images)
     steps: dict[str, Callable[[], object]] = {name: each.step for name, each in ours.items()}
@@ -164,11 +178,13 @@ def main() -> None:
         f"{options.preset} on {device}, {options.threads} threads, batch {recipe.batch}, "
         f"crop {recipe.crop}, {recipe.samples} samples, {options.steps} steps, medians"
     )
-    print("step              it/s   time for data   against plain")
+    print("step              it/s   ms a step   time for data   against plain")
     median = {name: statistics.median(values) for name, values in taken.items()}
     for name, value in median.items():
         ratio = median["plain float32"] / value
-        print(f"{name:14} {1 / value:7.3f} {shares[name]:14.0%} {ratio:14.2f}x")
+        print(
+            f"{name:14} {1 / value:7.3f} {1000 * value:11.0f} {shares[name]:14.1%} {ratio:14.2f}x"
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def recipe_options(command: F) -> F:
             required=True,
             metavar="NAME",
             help="Network and recipe to start from: edsr-small-lmliif, edsr-baseline-liif, "
-            "rdn-liif and more, with suffixes such as -no-cell, -x2, -sizes, -paper "
+            "rdn-liif and more, with suffixes such as -no-cell, -x2, -sizes, -paper, -real "
             "(docs/training.md). An unknown name lists them.",
         ),
         click.option(
