@@ -165,10 +165,10 @@ class Degrader:
     def draw(self, page: torch.Tensor) -> Losses:
         """Losses of N crops; ``page`` (N,) bool says which are of pages."""
         recipe, count = self.recipe, len(page)
-        drawn = torch.rand(17, count, generator=self.generator, device=self.device)
-        (clean, kernel, blur, blur_at, noise, noise_at, gray, signal, jpeg, twice, told) = drawn[
-            :11
-        ]
+        drawn = torch.rand(15, count, generator=self.generator, device=self.device)
+        clean, kernel, blur, blur_at, noise, noise_at, gray, signal, *rest = drawn
+        jpeg, twice, told = rest[:3]
+        quality_at, halved = drawn[-4:-2], drawn[-2:]
         lossy = clean >= torch.where(page, recipe.page_clean, recipe.clean)
         chosen = self.order[(kernel[:, None] >= self.bounds[page.long()]).sum(1)]
         blurs = _between(recipe.blur_min, recipe.blur_max, blur_at)
@@ -176,7 +176,7 @@ class Degrader:
         sigma = torch.where(lossy & (noise < recipe.noise), sigma, 0)
         coded = lossy & (jpeg < recipe.jpeg)
         qualities = recipe.jpeg_max - recipe.jpeg_min + 1
-        quality = torch.floor(drawn[11:13] * qualities).clamp_(max=qualities - 1) + recipe.jpeg_min
+        quality = torch.floor(quality_at * qualities).clamp_(max=qualities - 1) + recipe.jpeg_min
         quality = quality * torch.stack([coded & (twice < recipe.jpeg_twice), coded])
         # of the last compression alone: it is what the tables of a file tell
         level = torch.where(coded, 100 - quality[1], 0)
@@ -191,7 +191,7 @@ class Degrader:
             gray=gray < recipe.noise_gray,
             signal=signal < recipe.noise_signal,
             quality=quality,
-            halved=drawn[13:15] < recipe.jpeg_420,
+            halved=halved < recipe.jpeg_420,
             offset=(offset * MCU).long().clamp_(max=MCU - 1),
             cleanup=torch.where(silent, level, torch.maximum(level, noise_level)),
         )
