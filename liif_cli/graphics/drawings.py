@@ -1,0 +1,248 @@
+"""Drawings: line art, technical drawings, maps, logos, patterns of pixels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from liif_cli.graphics import words
+from liif_cli.graphics.canvas import Pixels
+from liif_cli.graphics.style import Style, mix
+
+
+def technical(style: Style) -> Pixels:
+    """Parts with hatching, dashed axes, circles, dimensions and their numbers."""
+    rng, canvas = style.rng, style.canvas()
+    height, width = style.size
+    text = style.lettering(14, 24)
+    thin, thick = float(rng.choice([1, 1.3])), float(rng.choice([1.5, 2, 3]))
+    ink, faint = style.ink, mix(style.paper, style.ink, 0.6)
+    if rng.random() < 0.3:
+        for x in range(0, width, 20):
+            canvas.rect(0, x, height, 1, mix(style.paper, style.ink, 0.15))
+        for y in range(0, height, 20):
+            canvas.rect(y, 0, 1, width, mix(style.paper, style.ink, 0.15))
+    for _ in range(int(rng.integers(8, 22))):
+        y, x = rng.uniform(0, height), rng.uniform(0, width)
+        size = rng.uniform(30, 160)
+        what = int(rng.integers(7))
+        if what == 0:
+            for radius in np.arange(size * 0.3, size, rng.uniform(4, 20)):
+                canvas.circle(y, x, radius, ink, thin)
+        elif what == 1:
+            tall, wide = size, size * rng.uniform(0.6, 2)
+            canvas.frame(round(y), round(x), round(tall), round(wide), ink, round(thick))
+            gap = rng.uniform(4, 14)
+            for k in np.arange(gap, tall + wide, gap):
+                start = (y + min(k, tall), x + max(0.0, k - tall))
+                stop = (y + max(0.0, k - wide), x + min(k, wide))
+                canvas.lines([start, stop], faint, thin)
+        elif what == 2:
+            angle = rng.uniform(0, np.pi)
+            step = np.array([np.sin(angle), np.cos(angle)])
+            for k in np.arange(-2 * size, 2 * size, 14):
+                start, stop = np.array([y, x]) + k * step, np.array([y, x]) + (k + 9) * step
+                canvas.lines(np.stack([start, stop]), ink, thin)
+        elif what == 3:
+            count = int(rng.integers(3, 9))
+            angles = 2 * np.pi * (np.arange(count) / count + rng.random())
+            corners = np.stack([y + size * np.sin(angles), x + size * np.cos(angles)], axis=1)
+            canvas.lines(corners, ink, thick, closed=True)
+        elif what == 4:
+            long = 2 * size
+            label = words.number(rng)
+            canvas.lines([(y, x), (y, x + long)], ink, thin)
+            for end, way in ((x, 1), (x + long, -1)):
+                canvas.fill([(y, end), (y - 3, end + 9 * way), (y + 3, end + 9 * way)], ink)
+                canvas.lines([(y - 14, end), (y + 14, end)], faint, thin)
+            canvas.text(y - 4, x + (long - text.width(label)) / 2, label, text, ink)
+        elif what == 5:
+            t = np.linspace(0, 2 * np.pi * rng.integers(1, 5), 200)
+            wave = size * 0.4 * np.sin(t + rng.random())
+            canvas.lines(np.stack([y + wave, x + t * size / 6], axis=1), ink, thin)
+        else:
+            for k in np.linspace(0, np.pi, int(rng.integers(4, 24)), endpoint=False):
+                arm = size * np.array([np.sin(k), np.cos(k)])
+                canvas.lines(np.stack([(y, x) - arm, (y, x) + arm]), ink, thin)
+    return canvas.page()
+
+
+def line_art(style: Style) -> Pixels:
+    """Free curves of changing width, closed shapes filled flat, as in a comic."""
+    rng, canvas = style.rng, style.canvas()
+    height, width = style.size
+    flat = bool(rng.random() < 0.6)
+    for _ in range(int(rng.integers(10, 26))):
+        y, x = rng.uniform(0, height), rng.uniform(0, width)
+        angles = np.linspace(0, 2 * np.pi, 80, endpoint=False)
+        radius = rng.uniform(20, 180) * np.ones(80)
+        for wave in range(2, 6):
+            radius *= 1 + rng.uniform(0, 0.8 / wave) * np.sin(wave * angles + 6 * rng.random())
+        squash = rng.uniform(0.4, 1.5)
+        shape = np.stack(
+            [y + squash * radius * np.sin(angles), x + radius * np.cos(angles)], axis=1
+        )
+        if flat:
+            canvas.fill(shape, style.colour() if rng.random() < 0.7 else style.paper)
+        thick = float(rng.choice([1, 1.5, 2, 4, 7]))
+        if rng.random() < 0.8:
+            canvas.lines(shape, style.ink, thick, closed=True)
+        else:
+            part = shape[: int(rng.integers(20, 70))]
+            for k in range(len(part) - 1):
+                canvas.lines(part[k : k + 2], style.ink, thick * (0.4 + k / len(part)))
+    return canvas.page()
+
+
+def region_map(style: Style) -> Pixels:
+    """Regions with borders, roads, a river, and names of places."""
+    rng = style.rng
+    height, width = style.size
+    count = int(rng.integers(12, 60))
+    # the nearest of some seeds tells the region; a warp makes the borders wind
+    small = (height // 4 + 1, width // 4 + 1)
+    rows, cols = np.mgrid[: small[0], : small[1]].astype(np.float32)
+    for _ in range(2):
+        bend = rng.normal(size=(9, 9, 2)).astype(np.float32) * 7
+        bend = np.asarray(cv2.resize(bend, small[::-1], interpolation=cv2.INTER_CUBIC))
+        rows, cols = rows + bend[..., 0], cols + bend[..., 1]
+    seeds = rng.random((count, 2)) * small
+    far = (rows[..., None] - seeds[:, 0]) ** 2 + (cols[..., None] - seeds[:, 1]) ** 2
+    region = far.argmin(axis=2)
+    sea = style.colour()
+    tints = [mix(style.colour(), (255, 255, 255), 0.45) for _ in range(5)]
+    canvas = style.canvas()
+    canvas.rect(0, 0, height, width, sea)
+    border = mix(style.ink, sea, 0.2)
+    for k in range(count):
+        land = (region == k).astype(np.uint8)
+        outlines, _ = cv2.findContours(land, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        for outline in outlines:
+            points = outline[:, 0, ::-1].astype(np.float64)
+            if len(points) < 6:
+                continue
+            # smoothed along the outline, so that it does not show the coarse grid
+            points = sum(np.roll(points, shift, axis=0) for shift in range(-3, 4)) / 7 * 4 + 2
+            if rng.random() < 0.9 and k % 6:
+                canvas.fill(points, tints[k % 5])
+            canvas.lines(points, border, 1, closed=True)
+    for _ in range(int(rng.integers(2, 7))):
+        t = np.linspace(0, 1, 60)
+        steps = np.cumsum(rng.normal(size=(60, 2)), axis=0) * 6
+        ends = rng.random((2, 2)) * (height, width)
+        path = ends[0] * (1 - t[:, None]) + ends[1] * t[:, None] + steps
+        wide = float(rng.choice([2, 3, 5]))
+        road = style.vivid()
+        canvas.lines(path, border, wide + 2)
+        canvas.lines(path, road, wide)
+    for seed in seeds[: int(rng.integers(8, 30))] * 4:
+        text = style.lettering(14, 26)
+        name = words.title(rng, words.script(rng, text.font), 2)
+        y, x = float(seed[0]), float(seed[1] - text.width(name) / 2)
+        if rng.random() < 0.5:
+            for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                canvas.text(y + dy, x + dx, name, text, (255, 255, 255))
+            canvas.text(y, x, name, text, (0, 0, 0))
+        else:
+            canvas.text(y, x, name, text, style.readable(tints[0]))
+        canvas.circle(y + 8, float(seed[1]), 3, (0, 0, 0))
+        canvas.circle(y + 8, float(seed[1]), 1.5, (255, 255, 255))
+    return canvas.page()
+
+
+def logos(style: Style) -> Pixels:
+    """Flat shapes with large letters in them."""
+    rng, canvas = style.rng, style.canvas()
+    height, width = style.size
+    rows, cols = int(rng.integers(2, 5)), int(rng.integers(2, 5))
+    for row in range(rows):
+        for col in range(cols):
+            tall, wide = height / rows, width / cols
+            y, x = (row + 0.5) * tall, (col + 0.5) * wide
+            size = 0.42 * min(tall, wide)
+            colour, other = style.vivid(), style.readable(style.paper)
+            what = int(rng.integers(6))
+            if what == 0:
+                canvas.circle(y, x, size, colour)
+                canvas.circle(y, x, size * rng.uniform(0.5, 0.9), other)
+            elif what == 1:
+                canvas.rect(round(y - size), round(x - size), 2 * size, 2 * size, colour)
+            elif what == 2:
+                canvas.fill([(y - size, x), (y, x + size), (y + size, x), (y, x - size)], colour)
+            elif what == 3:
+                for k in range(4):
+                    canvas.circle(y, x, size * (1 - k / 4), (colour, other)[k % 2])
+            elif what == 4:
+                corner = rng.uniform(0.15, 0.5) * size
+                canvas.rect(y - size + corner, x - size, 2 * (size - corner), 2 * size, colour)
+                canvas.rect(y - size, x - size + corner, 2 * size, 2 * (size - corner), colour)
+                for a in (-1, 1):
+                    for b in (-1, 1):
+                        centre = (y + a * (size - corner), x + b * (size - corner))
+                        canvas.circle(*centre, corner, colour)
+            else:
+                for k in range(3):
+                    bottom = y + size
+                    left = x - size + 2 * size * k / 3
+                    rise = size * rng.uniform(0.5, 2)
+                    canvas.rect(bottom - rise, left, rise, 0.55 * size, (colour, other)[k % 2])
+            text = style.lettering(20)
+            name = words.title(rng, words.script(rng, text.font), 1)[: int(rng.integers(1, 9))]
+            text = text.sized(min(3.0, 1.5 * size / max(1.0, text.width(name)))).bold
+            ink = style.readable(colour) if what < 5 else style.ink
+            canvas.text(y + 0.35 * text.size, x - text.width(name) / 2, name, text, ink)
+    return canvas.page()
+
+
+def pattern(style: Style) -> Pixels:
+    """Codes of black and white modules, checkerboards, stripes, dots, and icons of pixels."""
+    rng = style.rng
+    height, width = style.size
+    page: Pixels = np.empty((height, width, 3), dtype=np.uint8)
+    page[:] = style.paper
+    rows, cols = int(rng.integers(2, 4)), int(rng.integers(2, 4))
+    for row in range(rows):
+        for col in range(cols):
+            top, left = row * height // rows, col * width // cols
+            part = page[top : (row + 1) * height // rows, left : (col + 1) * width // cols]
+            paper, ink = style.paper, style.ink
+            if rng.random() < 0.3:
+                paper = style.colour()
+                ink = style.readable(paper)
+            part[:] = paper
+            what = int(rng.integers(6))
+            pixel = int(rng.integers(2, 17))
+            tall, wide = part.shape[0] // pixel + 1, part.shape[1] // pixel + 1
+            if what <= 1:
+                on = rng.random((tall, wide)) < 0.5
+                for y, x in ((0, 0), (0, wide - 9), (tall - 9, 0)):
+                    _finder(on, y, x)
+            elif what == 2:
+                on = np.add.outer(np.arange(tall), np.arange(wide)) % 2 == 0
+            elif what == 3:
+                on = np.broadcast_to(rng.random(wide) < 0.5, (tall, wide))
+            elif what == 4:
+                half = rng.random((tall, wide // 2 + 1)) < 0.45
+                on = np.concatenate([half, half[:, ::-1]], axis=1)[:, :wide]
+            else:
+                bars = np.arange(wide) // int(rng.integers(1, 4)) % 2 == 0
+                on = np.broadcast_to(bars, (tall, wide))
+                if rng.random() < 0.5:
+                    on = on ^ (np.arange(tall) // int(rng.integers(1, 4)) % 2 == 0)[:, None]
+            large = np.repeat(np.repeat(on, pixel, 0), pixel, 1)[: part.shape[0], : part.shape[1]]
+            if what == 4 and rng.random() < 0.7:
+                tints = np.array([style.colour() for _ in range(4)], dtype=np.uint8)
+                shades = tints[rng.integers(0, 4, on.shape)]
+                tinted = np.repeat(np.repeat(shades, pixel, 0), pixel, 1)
+                part[large] = tinted[: part.shape[0], : part.shape[1]][large]
+            else:
+                part[large] = ink
+    return page
+
+
+def _finder(on: np.typing.NDArray[np.bool_], y: int, x: int) -> None:
+    """The square that a reader of QR codes looks for, 7 modules wide."""
+    if y < 0 or x < 0 or min(on.shape) < 18:
+        return
+    ring = np.maximum(*np.abs(np.mgrid[-4:5, -4:5]))
+    on[y : y + 9, x : x + 9] = ((ring != 2) & (ring != 4))[: on.shape[0] - y, : on.shape[1] - x]
