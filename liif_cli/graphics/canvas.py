@@ -38,10 +38,6 @@ class Lettering:
     size: float
     weight: int = 400
 
-    def sized(self, times: float) -> Lettering:
-        """The same, ``times`` as large."""
-        return replace(self, size=self.size * times)
-
     @property
     def bold(self) -> Lettering:
         """The bold form, where the font has an axis for the weight; else itself."""
@@ -131,11 +127,9 @@ class Canvas:
         """Draw a circle ``thick`` pixels wide, or fill it."""
         unit = self.factor << SHIFT
         width = -1 if thick is None else max(1, round(thick * self.factor))
-        half = self.factor / 2
-        centre = (
-            round(x * unit - half * (1 << SHIFT)),
-            round(y * unit - half * (1 << SHIFT)),
-        )
+        # OpenCV's integers are pixel centres, ours pixel corners
+        half = 1 << (SHIFT - 1)
+        centre = (round(x * unit) - half, round(y * unit) - half)
         kind = self._kind()
         cv2.circle(self.drawn, centre, round(radius * unit), colour, width, kind, SHIFT)
 

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from liif_cli.graphics import words
-from liif_cli.graphics.canvas import Canvas, Colour, Lettering, Pixels
+from liif_cli.graphics.canvas import Canvas, Colour, Lettering
 from liif_cli.graphics.style import BLACK, Style, mix
 
 Floats = npt.NDArray[np.float64]
 
 
-def charts(style: Style) -> Pixels:
+def charts(style: Style) -> Canvas:
     """One to six charts on a page."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
@@ -26,7 +26,7 @@ def charts(style: Style) -> Pixels:
         for col in range(cols):
             box = (row * height / rows, col * width / cols, height / rows, width / cols)
             kinds[int(rng.integers(len(kinds)))](canvas, style, box, text, colours)
-    return canvas.page()
+    return canvas
 
 
 Box = tuple[float, float, float, float]
@@ -69,15 +69,15 @@ def _axes(
         places = [x0 + (x1 - x0) * k / count for k in range(count + 1)]
     else:
         places = [x0 + (x1 - x0) * (k + 0.5) / len(labels) for k in range(len(labels))]
-    for x, label in zip(places, labels, strict=True):
-        canvas.rect(y1, round(x), 0.35 * text.size, wide, ink)
-        canvas.text(y1 + 1.4 * text.size, x - text.width(label) / 2, label, text, ink)
+    for place, label in zip(places, labels, strict=True):
+        canvas.rect(y1, round(place), 0.35 * text.size, wide, ink)
+        canvas.text(y1 + 1.4 * text.size, place - text.width(label) / 2, label, text, ink)
     name = words.title(rng, kind, 3)
-    x = (x0 + x1 - text.width(name)) / 2
-    canvas.text(y1 + 2.7 * text.size, x, name, text, ink)
+    middle = (x0 + x1 - text.width(name)) / 2
+    canvas.text(y1 + 2.7 * text.size, middle, name, text, ink)
     name = words.title(rng, kind, 2)
-    y = (y0 + y1 + text.width(name)) / 2
-    canvas.text(y, left + 1.1 * text.size, name, text, ink, turn=1)
+    middle = (y0 + y1 + text.width(name)) / 2
+    canvas.text(middle, left + 1.1 * text.size, name, text, ink, turn=1)
     canvas.rect(y0, x0, y1 - y0 + wide, wide, ink)
     canvas.rect(y1, x0, wide, x1 - x0, ink)
     if rng.random() < 0.4:
@@ -101,7 +101,7 @@ def _curve(rng: np.random.Generator, count: int) -> Floats:
         y = np.cumsum(rng.normal(size=count))
     elif roll < 0.7:
         turns = rng.uniform(0.5, 4, 3)
-        y = sum(np.sin(6.28 * (turn * x + rng.random())) / turn for turn in turns)
+        y = np.sum([np.sin(6.28 * (turn * x + rng.random())) / turn for turn in turns], axis=0)
     else:
         y = np.exp(-rng.uniform(1, 6) * x) + rng.normal(size=count) * 0.03
     spread = np.ptp(y) or 1.0
@@ -116,9 +116,9 @@ def _line(canvas: Canvas, style: Style, box: Box, text: Lettering, colours: list
     for k in range(int(rng.integers(1, 5))):
         colour = colours[k]
         count = int(rng.choice([8, 20, 120]))
-        y = top + height * (1 - _curve(rng, count))
-        x = left + width * np.linspace(0, 1, count)
-        points = np.stack([y, x], axis=1)
+        heights = 1 - _curve(rng, count)
+        points = np.stack([heights, np.linspace(0, 1, count)], axis=1) * (height, width)
+        points += (top, left)
         thick = float(rng.choice([1, 1.5, 2, 3]))
         if rng.random() < 0.25:
             for start, stop in zip(points[:-1:2], points[1::2], strict=False):
@@ -135,10 +135,10 @@ def _line(canvas: Canvas, style: Style, box: Box, text: Lettering, colours: list
         canvas.rect(y, x, 1.4 * text.size * len(names) + 6, wide, style.paper)
         canvas.frame(y, x, 1.4 * text.size * len(names) + 6, wide, style.ink)
         for k, name in enumerate(names):
-            y += 1.4 * text.size
-            middle = y - 0.3 * text.size
+            base = y + 1.4 * text.size * (k + 1)
+            middle = base - 0.3 * text.size
             canvas.lines([(middle, x + 6), (middle, x + 2 * text.size)], colours[k], 2)
-            canvas.text(y, x + 2.4 * text.size, name, text, style.ink)
+            canvas.text(base, x + 2.4 * text.size, name, text, style.ink)
 
 
 def _bar(canvas: Canvas, style: Style, box: Box, text: Lettering, colours: list[Colour]) -> None:
@@ -191,11 +191,9 @@ def _shares(canvas: Canvas, style: Style, box: Box, text: Lettering, colours: li
         canvas.lines(np.concatenate([arc, [[y, x]]]), style.paper, 1, closed=True)
         turn += share
         row = y - radius + 1.5 * text.size * k + 0.5 * text.size
+        side = 0.8 * text.size
         canvas.rect(
-            round(row - 0.7 * text.size),
-            round(left + 0.65 * width),
-            *[0.8 * text.size] * 2,
-            colours[k],
+            round(row - 0.7 * text.size), round(left + 0.65 * width), side, side, colours[k]
         )
         label = f"{100 * share:.0f}%"
         canvas.text(row, left + 0.65 * width + 1.2 * text.size, label, text, style.ink)

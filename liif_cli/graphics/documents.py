@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from liif_cli.graphics import words
-from liif_cli.graphics.canvas import Canvas, Colour, Lettering, Pixels
+from liif_cli.graphics.canvas import Canvas, Colour, Lettering
 from liif_cli.graphics.style import Style, luma, mix
 
 LIGHT_CODE: dict[str, Colour] = {
@@ -27,18 +27,11 @@ DARK_CODE: dict[str, Colour] = {
 """Colours of code, in the manner of the commonest editors' light and dark themes."""
 
 
-def document(style: Style) -> Pixels:
+def document(style: Style) -> Canvas:
     """Headings and paragraphs in one to three columns, flush or justified."""
-    canvas = style.canvas()
-    write_columns(canvas, style)
-    return canvas.page()
-
-
-def write_columns(canvas: Canvas, style: Style) -> None:
-    """Fill ``canvas`` with text in the style's colours."""
-    rng = style.rng
+    rng, canvas = style.rng, style.canvas()
     height, width = style.size
-    text = style.lettering(14, 44, cjk=True)
+    text = style.lettering(14, 60, mono=bool(rng.random() < 0.12), cjk=True)
     kind = words.script(rng, text.font)
     columns = max(1, min(int(rng.integers(1, 4)), int(width / (13 * text.size))))
     margin = rng.uniform(0.4, 2.2) * text.size
@@ -46,17 +39,17 @@ def write_columns(canvas: Canvas, style: Style) -> None:
     column = (width - 2 * margin - gap * (columns - 1)) / columns
     justified = bool(rng.random() < 0.5)
     leading = rng.uniform(1.15, 1.7)
-    accent = style.ink if rng.random() < 0.6 else style.readable(style.paper)
+    accent = style.ink if rng.random() < 0.75 else style.readable(style.paper)
     for k in range(columns):
         x = margin + k * (column + gap)
         y = margin
         while y < height:
             roll = rng.random()
             if roll < 0.3:
-                head = text.sized(rng.uniform(1.2, 2.4)).bold
+                head = style.near(text.bold, text.size * rng.uniform(1.2, 2.4))
                 heading = words.title(rng, kind)
                 if head.width(heading) > column:
-                    head = head.sized(column / head.width(heading))
+                    head = style.near(head, head.size * column / head.width(heading))
                 y += 1.3 * head.size
                 canvas.text(y, x, heading, head, accent)
                 y += 0.5 * head.size
@@ -67,7 +60,8 @@ def write_columns(canvas: Canvas, style: Style) -> None:
             some = words.paragraph(rng, int(rng.integers(8, 60)), kind)
             glue = "" if kind == "cjk" else " "
             if rng.random() < 0.15:
-                canvas.text(y + leading * text.size, x, "•", text, accent)
+                middle = y + (leading - 0.33) * text.size
+                canvas.circle(middle, x + 0.4 * text.size, 0.15 * text.size, accent)
                 indent = max(indent, 1.2 * text.size)
             for line, last in broken(some, text, column - indent, glue):
                 y += leading * text.size
@@ -76,6 +70,7 @@ def write_columns(canvas: Canvas, style: Style) -> None:
                 fit = column - indent if justified and not last else None
                 write_line(canvas, (y, x + indent), line, text, style.ink, glue, fit)
             y += rng.uniform(0, 1) * text.size
+    return canvas
 
 
 def broken(
@@ -116,7 +111,7 @@ def write_line(
         x += wide + space
 
 
-def table(style: Style) -> Pixels:
+def table(style: Style) -> Canvas:
     """Rows of words and numbers, with rules, a frame, or every second row shaded."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
@@ -164,13 +159,13 @@ def table(style: Style) -> Pixels:
             for edge in edges:
                 canvas.rect(top, edge, y - top, 1, rule)
         y += row
-    return canvas.page()
+    return canvas
 
 
-def code(style: Style) -> Pixels:
+def code(style: Style) -> Canvas:
     """Lines of code in an editor's colours, light or dark, with or without line numbers."""
     rng = style.rng
-    if rng.random() < 0.75:
+    if style.colours != "ink" and rng.random() < 0.75:
         dark = bool(rng.random() < 0.6)
         level = int(rng.integers(0, 50) if dark else rng.integers(240, 256))
         style.paper = (level, level, min(255, level + (4 if dark else 0)))
@@ -179,8 +174,9 @@ def code(style: Style) -> Pixels:
     colours = dict(DARK_CODE if dark else LIGHT_CODE)
     if rng.random() < 0.3:
         colours = {kind: style.readable(style.paper) for kind in colours}
-    if rng.random() < 0.12:
+    if rng.random() < 0.12 or style.colours == "ink":
         colours = dict.fromkeys(colours, style.ink)
+    colours = {kind: style.shade(colour) for kind, colour in colours.items()}
     canvas = style.canvas()
     height, width = style.size
     text = style.lettering(14, 30, mono=True)
@@ -197,18 +193,18 @@ def code(style: Style) -> Pixels:
         if gutter > 2 * cell:
             digits = str(first + k)
             canvas.text(baseline, gutter - cell - text.width(digits), digits, text, faint)
-        if rng.random() < 0.1:
+        line = words.code_line(rng, text.font)
+        if rng.random() < 0.1 or not line:
             continue
         x = gutter + 4 * cell * depth
-        line = words.code_line(rng)
         for kind, part in line:
             x += canvas.text(baseline, x, part, text, colours[kind])
         opens = line[-1][1].endswith((":", "{"))
         depth = min(5, depth + 1) if opens else max(0, depth - int(rng.integers(0, 3) == 0))
-    return canvas.page()
+    return canvas
 
 
-def specimen(style: Style) -> Pixels:
+def specimen(style: Style) -> Canvas:
     """Lines of every size and font, words and scrambled signs, colours changing."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
@@ -235,4 +231,4 @@ def specimen(style: Style) -> Pixels:
                 piece = glue.join(words.paragraph(rng, int(rng.integers(1, 8)), kind))
             x += canvas.text(y, x, piece, text, ink) + text.size * 0.4
         y += 0.35 * text.size
-    return canvas.page()
+    return canvas

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from liif_cli.graphics import words
-from liif_cli.graphics.canvas import Pixels
-from liif_cli.graphics.style import Style, mix
+from liif_cli.graphics.canvas import Canvas
+from liif_cli.graphics.style import BLACK, WHITE, Style, mix
 
 
-def technical(style: Style) -> Pixels:
+def technical(style: Style) -> Canvas:
     """Parts with hatching, dashed axes, circles, dimensions and their numbers."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
@@ -18,10 +18,10 @@ def technical(style: Style) -> Pixels:
     thin, thick = float(rng.choice([1, 1.3])), float(rng.choice([1.5, 2, 3]))
     ink, faint = style.ink, mix(style.paper, style.ink, 0.6)
     if rng.random() < 0.3:
-        for x in range(0, width, 20):
-            canvas.rect(0, x, height, 1, mix(style.paper, style.ink, 0.15))
-        for y in range(0, height, 20):
-            canvas.rect(y, 0, 1, width, mix(style.paper, style.ink, 0.15))
+        grid = mix(style.paper, style.ink, 0.15)
+        for k in range(0, max(style.size), 20):
+            canvas.rect(0, k, height, 1, grid)
+            canvas.rect(k, 0, 1, width, grid)
     for _ in range(int(rng.integers(8, 22))):
         y, x = rng.uniform(0, height), rng.uniform(0, width)
         size = rng.uniform(30, 160)
@@ -33,16 +33,16 @@ def technical(style: Style) -> Pixels:
             tall, wide = size, size * rng.uniform(0.6, 2)
             canvas.frame(round(y), round(x), round(tall), round(wide), ink, round(thick))
             gap = rng.uniform(4, 14)
-            for k in np.arange(gap, tall + wide, gap):
-                start = (y + min(k, tall), x + max(0.0, k - tall))
-                stop = (y + max(0.0, k - wide), x + min(k, wide))
-                canvas.lines([start, stop], faint, thin)
+            for off in np.arange(gap, tall + wide, gap).tolist():
+                low = (y + min(off, tall), x + max(0.0, off - tall))
+                high = (y + max(0.0, off - wide), x + min(off, wide))
+                canvas.lines([low, high], faint, thin)
         elif what == 2:
             angle = rng.uniform(0, np.pi)
             step = np.array([np.sin(angle), np.cos(angle)])
-            for k in np.arange(-2 * size, 2 * size, 14):
-                start, stop = np.array([y, x]) + k * step, np.array([y, x]) + (k + 9) * step
-                canvas.lines(np.stack([start, stop]), ink, thin)
+            for start in np.arange(-2 * size, 2 * size, 14):
+                dash = np.outer((start, start + 9), step) + np.array([y, x])
+                canvas.lines(dash, ink, thin)
         elif what == 3:
             count = int(rng.integers(3, 9))
             angles = 2 * np.pi * (np.arange(count) / count + rng.random())
@@ -63,11 +63,12 @@ def technical(style: Style) -> Pixels:
         else:
             for k in np.linspace(0, np.pi, int(rng.integers(4, 24)), endpoint=False):
                 arm = size * np.array([np.sin(k), np.cos(k)])
-                canvas.lines(np.stack([(y, x) - arm, (y, x) + arm]), ink, thin)
-    return canvas.page()
+                middle = np.array([y, x])
+                canvas.lines(np.stack([middle - arm, middle + arm]), ink, thin)
+    return canvas
 
 
-def line_art(style: Style) -> Pixels:
+def line_art(style: Style) -> Canvas:
     """Free curves of changing width, closed shapes filled flat, as in a comic."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
@@ -91,10 +92,10 @@ def line_art(style: Style) -> Pixels:
             part = shape[: int(rng.integers(20, 70))]
             for k in range(len(part) - 1):
                 canvas.lines(part[k : k + 2], style.ink, thick * (0.4 + k / len(part)))
-    return canvas.page()
+    return canvas
 
 
-def region_map(style: Style) -> Pixels:
+def region_map(style: Style) -> Canvas:
     """Regions with borders, roads, a river, and names of places."""
     rng = style.rng
     height, width = style.size
@@ -110,7 +111,7 @@ def region_map(style: Style) -> Pixels:
     far = (rows[..., None] - seeds[:, 0]) ** 2 + (cols[..., None] - seeds[:, 1]) ** 2
     region = far.argmin(axis=2)
     sea = style.colour()
-    tints = [mix(style.colour(), (255, 255, 255), 0.45) for _ in range(5)]
+    tints = [mix(style.colour(), WHITE, 0.45) for _ in range(5)]
     canvas = style.canvas()
     canvas.rect(0, 0, height, width, sea)
     border = mix(style.ink, sea, 0.2)
@@ -122,13 +123,17 @@ def region_map(style: Style) -> Pixels:
             if len(points) < 6:
                 continue
             # smoothed along the outline, so that it does not show the coarse grid
-            points = sum(np.roll(points, shift, axis=0) for shift in range(-3, 4)) / 7 * 4 + 2
+            rolled = [np.roll(points, shift, axis=0) for shift in range(-3, 4)]
+            points = np.mean(rolled, axis=0) * 4 + 2
             if rng.random() < 0.9 and k % 6:
                 canvas.fill(points, tints[k % 5])
             canvas.lines(points, border, 1, closed=True)
     for _ in range(int(rng.integers(2, 7))):
         t = np.linspace(0, 1, 60)
-        steps = np.cumsum(rng.normal(size=(60, 2)), axis=0) * 6
+        steps = np.asarray(
+            cv2.resize(rng.normal(size=(9, 2)), (2, 60), interpolation=cv2.INTER_CUBIC)
+        )
+        steps = np.cumsum(steps, axis=0) * 6
         ends = rng.random((2, 2)) * (height, width)
         path = ends[0] * (1 - t[:, None]) + ends[1] * t[:, None] + steps
         wide = float(rng.choice([2, 3, 5]))
@@ -141,16 +146,16 @@ def region_map(style: Style) -> Pixels:
         y, x = float(seed[0]), float(seed[1] - text.width(name) / 2)
         if rng.random() < 0.5:
             for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                canvas.text(y + dy, x + dx, name, text, (255, 255, 255))
-            canvas.text(y, x, name, text, (0, 0, 0))
+                canvas.text(y + dy, x + dx, name, text, WHITE)
+            canvas.text(y, x, name, text, BLACK)
         else:
             canvas.text(y, x, name, text, style.readable(tints[0]))
-        canvas.circle(y + 8, float(seed[1]), 3, (0, 0, 0))
-        canvas.circle(y + 8, float(seed[1]), 1.5, (255, 255, 255))
-    return canvas.page()
+        canvas.circle(y + 8, float(seed[1]), 3, BLACK)
+        canvas.circle(y + 8, float(seed[1]), 1.5, WHITE)
+    return canvas
 
 
-def logos(style: Style) -> Pixels:
+def logos(style: Style) -> Canvas:
     """Flat shapes with large letters in them."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
@@ -188,23 +193,24 @@ def logos(style: Style) -> Pixels:
                     canvas.rect(bottom - rise, left, rise, 0.55 * size, (colour, other)[k % 2])
             text = style.lettering(20)
             name = words.title(rng, words.script(rng, text.font), 1)[: int(rng.integers(1, 9))]
-            text = text.sized(min(3.0, 1.5 * size / max(1.0, text.width(name)))).bold
+            fit = 1.5 * size / max(1.0, text.width(name))
+            text = style.near(text.bold, min(1.2 * size, text.size * fit))
             ink = style.readable(colour) if what < 5 else style.ink
             canvas.text(y + 0.35 * text.size, x - text.width(name) / 2, name, text, ink)
-    return canvas.page()
+    return canvas
 
 
-def pattern(style: Style) -> Pixels:
+def pattern(style: Style) -> Canvas:
     """Codes of black and white modules, checkerboards, stripes, dots, and icons of pixels."""
     rng = style.rng
     height, width = style.size
-    page: Pixels = np.empty((height, width, 3), dtype=np.uint8)
-    page[:] = style.paper
+    style.factor = 1
+    canvas = style.canvas()
     rows, cols = int(rng.integers(2, 4)), int(rng.integers(2, 4))
     for row in range(rows):
         for col in range(cols):
             top, left = row * height // rows, col * width // cols
-            part = page[top : (row + 1) * height // rows, left : (col + 1) * width // cols]
+            part = canvas.drawn[top : (row + 1) * height // rows, left : (col + 1) * width // cols]
             paper, ink = style.paper, style.ink
             if rng.random() < 0.3:
                 paper = style.colour()
@@ -237,7 +243,7 @@ def pattern(style: Style) -> Pixels:
                 part[large] = tinted[: part.shape[0], : part.shape[1]][large]
             else:
                 part[large] = ink
-    return page
+    return canvas
 
 
 def _finder(on: np.typing.NDArray[np.bool_], y: int, x: int) -> None:

@@ -18,6 +18,11 @@ import cv2
 
 from liif_cli.errors import UsageError
 
+PLAIN_SIGNS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .,;:!?()[]-+=/&%'"
+)
+"""What TeX's fonts have at the places of ASCII; the other places hold other signs."""
+
 
 @dataclass(frozen=True)
 class Font:
@@ -26,10 +31,11 @@ class Font:
     Args:
         name: what it is called in messages.
         file: a file of matplotlib's fonts, or the name of one of OpenCV's built-in fonts.
-        scripts: what it has glyphs of: ``plain`` (ASCII letters, digits and the commonest
-            punctuation), ``latin`` (all of ASCII, accented letters), ``cyrillic``, ``greek``, ``cjk``.
+        scripts: what it has glyphs of, the first one first of all: ``plain`` (PLAIN_SIGNS),
+            ``latin`` (all of ASCII, and accented letters), ``cyrillic``, ``greek``, ``cjk``.
         mono: all its glyphs have one width.
         bold: weight of its bold form, where it has an axis for that, else 0.
+        share: how often it is taken, beside the shares of the others.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Font:
     scripts: tuple[str, ...] = ("latin", "cyrillic", "greek")
     mono: bool = False
     bold: int = 0
+    share: float = 1.0
 
     @property
     def builtin(self) -> bool:
@@ -45,20 +52,20 @@ class Font:
 
 
 BUILTIN_TRAIN_FONTS = (
-    Font("Rubik", "sans", ("latin", "cyrillic"), bold=700),
+    Font("Rubik", "sans", ("latin", "cyrillic"), bold=700, share=4),
     Font("Rubik Italic", "italic", ("latin", "cyrillic"), bold=700),
-    Font("WenQuanYi Micro Hei", "uni", ("cjk",)),
+    Font("WenQuanYi Micro Hei", "uni", ("cjk",), share=0.5),
 )
 """OpenCV's own fonts for training. Of ``uni`` the Chinese and Japanese glyphs alone."""
 
 TRAIN_FONTS = (
     *BUILTIN_TRAIN_FONTS,
-    Font("DejaVu Sans", "DejaVuSans.ttf"),
+    Font("DejaVu Sans", "DejaVuSans.ttf", share=3),
     Font("DejaVu Sans Bold", "DejaVuSans-Bold.ttf"),
     Font("DejaVu Sans Oblique", "DejaVuSans-Oblique.ttf"),
-    Font("DejaVu Sans Mono", "DejaVuSansMono.ttf", mono=True),
+    Font("DejaVu Sans Mono", "DejaVuSansMono.ttf", mono=True, share=2),
     Font("DejaVu Sans Mono Bold", "DejaVuSansMono-Bold.ttf", mono=True),
-    Font("Computer Modern Roman", "cmr10.ttf", ("plain",)),
+    Font("Computer Modern Roman", "cmr10.ttf", ("plain",), share=3),
     Font("Computer Modern Bold", "cmb10.ttf", ("plain",)),
     Font("Computer Modern Italic", "cmti10.ttf", ("plain",)),
     Font("Computer Modern Sans", "cmss10.ttf", ("plain",)),
@@ -80,13 +87,11 @@ TEST_FONTS = (
 )
 """All fonts for tests. No glyph of them is in TRAIN_FONTS."""
 
-TEST_SIZES = (7.5, 9.5, 11.5, 13.5, 17.5, 23.5)
+TEST_SIZES: tuple[float, ...] = (7.5, 9.5, 11.5, 13.5, 17.5, 23.5)
 """Sizes of test text in LR pixels."""
 
-TRAIN_SIZES = tuple(
-    size
-    for size in range(14, 121)
-    if size not in {test * n for test in TEST_SIZES for n in (2, 3, 4)}
+TRAIN_SIZES: tuple[float, ...] = tuple(
+    size for size in range(14, 121) if not {size / 2, size / 3, size / 4} & {*TEST_SIZES}
 )
 """Sizes of training text in pixels of the page; none at which a test page is drawn."""
 

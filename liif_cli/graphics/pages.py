@@ -8,11 +8,11 @@ import numpy as np
 
 from liif_cli.errors import UsageError
 from liif_cli.graphics import charts, documents, drawings, papers, windows
-from liif_cli.graphics.canvas import Pixels
+from liif_cli.graphics.canvas import Canvas, Pixels
 from liif_cli.graphics.fonts import BUILTIN_TRAIN_FONTS, Font
 from liif_cli.graphics.style import Style, make_style
 
-KINDS: dict[str, Callable[[Style], Pixels]] = {
+KINDS: dict[str, Callable[[Style], Canvas]] = {
     "document": documents.document,
     "window": windows.window,
     "chart": charts.charts,
@@ -57,7 +57,7 @@ def draw_page(
         raise UsageError("kind of page", got=repr(kind), expected=", ".join(KINDS))
     if min(size) < 64:
         raise UsageError("size of a page", got=f"{size[1]}x{size[0]}", expected="64x64 or more")
-    return KINDS[kind](make_style(rng, size, fonts))
+    return KINDS[kind](make_style(rng, size, fonts)).page()
 
 
 def graphics_pages(

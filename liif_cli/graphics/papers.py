@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from liif_cli.graphics import words
 from liif_cli.graphics.canvas import Canvas, Pixels
-from liif_cli.graphics.documents import write_columns
+from liif_cli.graphics.documents import document
 from liif_cli.graphics.style import Style, luma
 
 Floats = npt.NDArray[np.float32]
 
 
-def scan(style: Style) -> Pixels:
-    """A printed page as a scanner sees it: turned a little, on paper with a texture, uneven light."""
+def scan(style: Style) -> Canvas:
+    """A printed page as a scanner sees it: turned a little, on paper with a texture."""
     rng = style.rng
     height, width = style.size
     style.paper, style.smooth, style.factor = (255, 255, 255), True, 2
@@ -23,10 +23,9 @@ def scan(style: Style) -> Pixels:
     style.ink = (level, level, level)
     if rng.random() < 0.15:
         style.ink = (int(rng.integers(0, 60)), int(rng.integers(0, 60)), int(rng.integers(90, 160)))
-    page = style.canvas()
-    write_columns(page, style)
-    print_ = _turned(page, rng.normal(0, 1.2)).astype(np.float32) / 255
-    gray = bool(rng.random() < 0.35)
+    page = document(style)
+    printed = _turned(page, rng.normal(0, 1.2)).astype(np.float32) / 255
+    gray = style.colours != "any" or bool(rng.random() < 0.15)
     light = np.array([1.0, 1.0, 1.0]) * rng.uniform(0.85, 1.0)
     if not gray:
         # aged paper lets less blue through than red
@@ -35,36 +34,37 @@ def scan(style: Style) -> Pixels:
     grain = _noise(rng, style.size, (height // 3, width // 3))
     ground *= (1 + rng.uniform(0, 0.02) * grain)[..., None]
     if rng.random() < 0.4:
-        back = cv2.GaussianBlur(np.ascontiguousarray(print_[:, ::-1]), (0, 0), 2.5)
+        back = cv2.GaussianBlur(np.ascontiguousarray(printed[:, ::-1]), (0, 0), 2.5)
         ground *= 1 - rng.uniform(0.04, 0.15) * (1 - np.roll(back, 17, axis=0))
     if rng.random() < 0.4:
         # a printed letter has no sharp edge once it was scanned
-        print_ = np.asarray(cv2.GaussianBlur(print_, (0, 0), float(rng.uniform(0.4, 1.0))))
+        printed = np.asarray(cv2.GaussianBlur(printed, (0, 0), float(rng.uniform(0.4, 1.0))))
     if rng.random() < 0.3:
         # toner does not cover evenly
         wear = np.clip(0.9 + 0.1 * _noise(rng, style.size, (height // 2, width // 2)), 0, 1)
-        print_ = 1 - (1 - print_) * wear[..., None]
-    seen = ground * print_
+        printed = 1 - (1 - printed) * wear[..., None]
+    seen = ground * printed
     if rng.random() < 0.3:
         fold = int(rng.uniform(0.3, 0.7) * width)
         far = np.abs(np.arange(width) - fold) / 25
         seen = seen * (1 - 0.25 * np.exp(-far))[None, :, None]
     shades = np.rint(np.clip(seen, 0, 1) * 255).astype(np.uint8)
-    return np.repeat(shades[..., :1], 3, axis=2) if gray else shades
+    page.drawn, page.factor = np.repeat(shades[..., :1], 3, axis=2) if gray else shades, 1
+    return page
 
 
-def gradient(style: Style) -> Pixels:
+def gradient(style: Style) -> Canvas:
     """Large letters over a gradient of two or three colours."""
     rng = style.rng
-    height, width = style.size
     canvas = style.canvas()
     angle = rng.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[: canvas.drawn.shape[0], : canvas.drawn.shape[1]].astype(np.float32)
+    y = np.linspace(0, 1, canvas.drawn.shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(0, 1, canvas.drawn.shape[1], dtype=np.float32)[None, :]
     if rng.random() < 0.3:
-        along = np.hypot(y / y.max() - rng.random(), x / x.max() - rng.random())
+        along = np.hypot(y - np.float32(rng.random()), x - np.float32(rng.random()))
     else:
-        along = np.sin(angle) * y + np.cos(angle) * x
-    along = (along - along.min()) / max(1e-6, float(np.ptp(along)))
+        along = np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * x
+    along = (along - along.min()) / np.ptp(along)
     stops = np.array([style.colour() for _ in range(int(rng.integers(2, 4)))])
     places = np.linspace(0, 1, len(stops))
     # 4,096 steps of the ramp are more than 8 bit can show
@@ -72,10 +72,10 @@ def gradient(style: Style) -> Pixels:
     ramp = np.stack([np.interp(steps, places, stops[:, k]) for k in range(3)], axis=1)
     canvas.drawn[:] = np.rint(ramp).astype(np.uint8)[np.rint(along * 4095).astype(np.int16)]
     _captions(canvas, style)
-    return canvas.page()
+    return canvas
 
 
-def photo(style: Style) -> Pixels:
+def photo(style: Style) -> Canvas:
     """Captions over a smooth scene, as of an out-of-focus photo with grain."""
     rng = style.rng
     style.smooth, style.factor = True, 1
@@ -87,16 +87,18 @@ def photo(style: Style) -> Pixels:
         scene += share * (0.7 * common + 0.5 * own)
     for _ in range(int(rng.integers(0, 14))):
         centre = (int(rng.integers(width)), int(rng.integers(height)))
-        colour = [float(value) for value in rng.normal(0, 1, 3)]
+        colour = rng.normal(0, 1, 3).tolist()
         blob = np.zeros_like(scene)
         cv2.circle(blob, centre, int(rng.integers(15, 120)), colour, -1, cv2.LINE_AA)
         scene += blob
-    scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(1, 9))))
-    scene = 127 + rng.uniform(30, 60) * scene + rng.normal(0, rng.uniform(0, 3), scene.shape)
+    soft = np.asarray(cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(1, 9))))
+    lit = 127 + rng.uniform(30, 60) * soft + rng.normal(0, rng.uniform(0, 3), soft.shape)
+    if style.colours != "any":
+        lit = lit.mean(axis=2, keepdims=True)
     canvas = style.canvas()
-    canvas.drawn[:] = np.rint(np.clip(scene, 0, 255)).astype(np.uint8)
+    canvas.drawn[:] = np.rint(np.clip(lit, 0, 255)).astype(np.uint8)
     _captions(canvas, style)
-    return canvas.page()
+    return canvas
 
 
 def _captions(canvas: Canvas, style: Style) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from liif_cli.errors import UsageError
 from liif_cli.graphics.canvas import Canvas, Colour, Lettering
 from liif_cli.graphics.fonts import TRAIN_SIZES, Font
+
+Colours = Literal["any", "gray", "ink"]
+"""Of which colours a page is beside paper and ink: any; grays; ink on the paper alone."""
 
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
@@ -36,11 +41,12 @@ class Style:
     rng: np.random.Generator
     size: tuple[int, int]
     fonts: Sequence[Font]
-    sizes: Sequence[int]
+    sizes: Sequence[float]
     paper: Colour
     ink: Colour
     smooth: bool
     factor: int
+    colours: Colours = "any"
 
     def canvas(self) -> Canvas:
         """An empty page."""
@@ -56,25 +62,44 @@ class Style:
         rng = self.rng
         fitting = [font for font in self.fonts if cjk or font.scripts[0] != "cjk"]
         fitting = [font for font in fitting if font.mono == mono] or fitting
-        font = fitting[int(rng.integers(len(fitting)))]
+        wanted = np.array([font.share for font in fitting])
+        font = fitting[int(rng.choice(len(fitting), p=wanted / wanted.sum()))]
         sizes = [size for size in self.sizes if low <= size <= high]
         if not sizes:
             sizes = [min(self.sizes, key=lambda size: abs(size - low))]
-        # each is as likely as it is small: an octave of sizes is as likely as any other
-        share = 1 / np.array(sizes)
-        size = sizes[int(rng.choice(len(sizes), p=share / share.sum()))]
+        # every octave of sizes is as likely as any other
+        dense = 1 / np.array(sizes)
+        size = sizes[int(rng.choice(len(sizes), p=dense / dense.sum()))]
         weight = 400
         if font.bold:
             weight = int(rng.choice([300, 400, 400, 400, 500, 600, 700]))
         return Lettering(font, size, weight)
 
+    def near(self, lettering: Lettering, size: float) -> Lettering:
+        """The same font at the style's largest size that is ``size`` at most, or the smallest."""
+        return replace(
+            lettering, size=max((s for s in self.sizes if s <= size), default=min(self.sizes))
+        )
+
     def colour(self) -> Colour:
-        """Any colour."""
-        return _colour(self.rng.integers(0, 256, 3))
+        """Any colour, where the style has colours."""
+        return self.shade(_colour(self.rng.integers(0, 256, 3)))
 
     def vivid(self) -> Colour:
-        """A saturated colour of middle brightness."""
-        return vivid(self.rng)
+        """A saturated colour of middle brightness, where the style has colours."""
+        hue = self.rng.random() * 6
+        wheel = [abs(hue - 3) - 1, 2 - abs(hue - 2), 2 - abs(hue - 4)]
+        value, gray = self.rng.uniform(130, 245), self.rng.uniform(0, 0.45)
+        return self.shade(_colour(np.rint(value * (gray + (1 - gray) * np.clip(wheel, 0, 1)))))
+
+    def shade(self, colour: Colour) -> Colour:
+        """The colour, or what becomes of it in a style without colours."""
+        if self.colours == "any":
+            return colour
+        if self.colours == "ink":
+            return self.ink
+        gray = round(luma(colour))
+        return gray, gray, gray
 
     def readable(self, ground: Colour) -> Colour:
         """A colour that is read on ``ground``: any, else black or white."""
@@ -89,10 +114,11 @@ def make_style(
     rng: np.random.Generator,
     size: tuple[int, int],
     fonts: Sequence[Font],
-    sizes: Sequence[int] = TRAIN_SIZES,
+    sizes: Sequence[float] = TRAIN_SIZES,
 ) -> Style:
     """Colours by chance: black on white 45 %, gray on near white 10 %, white on black 12 %,
-    light on a dark theme 11 %, any on any 22 %. A fifth of the pages is without antialiasing.
+    light on a dark theme 11 %, any on any 22 %. A third of the pages has no colours, a fifth no
+    antialiasing.
 
     Raises:
         UsageError: no font for letters.
@@ -102,7 +128,11 @@ def make_style(
     paper, ink = scheme(rng)
     smooth = bool(rng.random() >= 0.2)
     factor = int(rng.choice([1, 2, 3])) if smooth else 1
-    return Style(rng, size, fonts, sizes, paper, ink, smooth, factor)
+    style = Style(rng, size, fonts, sizes, paper, ink, smooth, factor)
+    if rng.random() < 0.33:
+        style.colours = "gray"
+        style.paper, style.ink = style.shade(paper), style.shade(ink)
+    return style
 
 
 def scheme(rng: np.random.Generator) -> tuple[Colour, Colour]:
@@ -134,15 +164,6 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
     return _colour(np.rint(one + share * (two - one)))
 
 
-def vivid(rng: np.random.Generator) -> Colour:
-    """A saturated colour of middle brightness."""
-    hue = rng.random() * 6
-    wheel = [abs(hue - 3) - 1, 2 - abs(hue - 2), 2 - abs(hue - 4)]
-    full = np.clip(wheel, 0, 1)
-    value, gray = rng.uniform(130, 245), rng.uniform(0, 0.45)
-    return _colour(np.rint(value * (gray + (1 - gray) * full)))
-
-
-def _colour(values: np.typing.ArrayLike) -> Colour:
+def _colour(values: npt.ArrayLike) -> Colour:
     red, green, blue = (int(value) for value in np.asarray(values))
     return red, green, blue

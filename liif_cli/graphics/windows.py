@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from liif_cli.graphics import words
-from liif_cli.graphics.canvas import Canvas, Colour, Lettering, Pixels
+from liif_cli.graphics.canvas import Canvas, Colour, Lettering
 from liif_cli.graphics.style import BLACK, WHITE, Style, luma, mix
 
 
@@ -32,10 +32,12 @@ class Theme:
         self.row = round(1.7 * self.text.size)
 
 
-def window(style: Style) -> Pixels:
+def window(style: Style) -> Canvas:
     """A desktop with one to four windows that overlap, and a task bar."""
     rng = style.rng
     style.factor = 1
+    # a desktop writes in a sans serif that knows many scripts
+    style.fonts = [font for font in style.fonts if font.scripts[0] == "latin"] or style.fonts
     theme = Theme(style)
     style.paper = style.colour() if rng.random() < 0.7 else mix(theme.face, BLACK, 0.4)
     canvas = style.canvas()
@@ -52,7 +54,7 @@ def window(style: Style) -> Pixels:
         _window(canvas, style, theme, (top, left, tall, wide))
     if rng.random() < 0.5:
         _bar(canvas, style, theme)
-    return canvas.page()
+    return canvas
 
 
 def _shade_down(canvas: Canvas, first: Colour, second: Colour) -> None:
@@ -107,10 +109,10 @@ def _window(canvas: Canvas, style: Style, theme: Theme, box: tuple[int, int, int
             canvas.frame(round(mid_y - arm), round(mid_x - arm), side, side, ink)
         else:
             canvas.rect(round(mid_y + arm), round(mid_x - arm), 1, round(2 * arm), ink)
-    y, x = top + 2 + row, left + 10.0
-    while x < left + wide - 3 * row:
+    y, end = top + 2 + row, left + 10.0
+    while end < left + wide - 3 * row:
         entry = words.title(rng, theme.kind, 1)
-        x += canvas.text(y + base, x, entry, text, theme.ink) + text.size
+        end += canvas.text(y + base, end, entry, text, theme.ink) + text.size
     y += row
     canvas.rect(y, left + 2, 1, wide - 4, theme.edge)
     if rng.random() < 0.6:

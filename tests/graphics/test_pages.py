@@ -41,7 +41,7 @@ def test_a_series_starts_as_a_shorter_one() -> None:
 
 
 def test_seeds_and_numbers_give_different_pages() -> None:
-    pages = [page for seed in (0, 1) for _, page in graphics_pages(20, size=(96, 128), seed=seed)]
+    pages = [page for seed in (0, 1) for _, page in graphics_pages(20, size=(200, 300), seed=seed)]
     assert len({page.tobytes() for page in pages}) == len(pages)
 
 
@@ -80,7 +80,7 @@ def test_training_pages_have_room_for_the_largest_crop() -> None:
 
 def test_unknown_kind_and_small_size_are_named() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(UsageError, match="'poem'.*document"):
+    with pytest.raises(UsageError, match=r"'poem'.*document"):
         draw_page("poem", rng)
     with pytest.raises(UsageError, match="got 20x100, expected 64x64"):
         draw_page("code", rng, (100, 20))
