@@ -11,6 +11,7 @@ from liif_cli.graphics.fonts import (
     installed,
 )
 from liif_cli.graphics.pages import KINDS, draw_page, graphics_pages, training_pages
+from liif_cli.graphics.pairs import TEXT_PAGES, TextPair, text_pair
 
 __all__ = [
     "BUILTIN_TEST_FONTS",
@@ -18,11 +19,14 @@ __all__ = [
     "KINDS",
     "TEST_FONTS",
     "TEST_SIZES",
+    "TEXT_PAGES",
     "TRAIN_FONTS",
     "TRAIN_SIZES",
     "Font",
+    "TextPair",
     "draw_page",
     "graphics_pages",
     "installed",
+    "text_pair",
     "training_pages",
 ]

@@ -43,6 +43,12 @@ class Lettering:
         """The bold form, where the font has an axis for the weight; else itself."""
         return replace(self, weight=self.font.bold) if self.font.bold else self
 
+    def fit(self, text: str, room: float) -> str:
+        """As much of the start of ``text`` as ``room`` pixels hold."""
+        while text and self.width(text) > room:
+            text = text[:-1]
+        return text
+
     def width(self, text: str) -> float:
         """Width of ``text`` in pixels of the page, with the space to what comes after it."""
         return _width(text, self.font, self.size, self.weight)
@@ -130,8 +136,9 @@ class Canvas:
         # OpenCV's integers are pixel centres, ours pixel corners
         half = 1 << (SHIFT - 1)
         centre = (round(x * unit) - half, round(y * unit) - half)
-        kind = self._kind()
-        cv2.circle(self.drawn, centre, round(radius * unit), colour, width, kind, SHIFT)
+        # of a disc it fills half a pixel more than the radius
+        reach = max(0, round(radius * unit) - (half if thick is None else 0))
+        cv2.circle(self.drawn, centre, reach, colour, width, self._kind(), SHIFT)
 
     def text(
         self, y: float, x: float, text: str, lettering: Lettering, colour: Colour, turn: int = 0

@@ -16,10 +16,13 @@ def charts(style: Style) -> Canvas:
     """One to six charts on a page."""
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
-    rows, cols = int(rng.integers(1, 4)), int(rng.integers(1, 3))
-    text = style.lettering(14, 32 if rows * cols < 4 else 18)
+    text = style.lettering(14, min(32, height / 12))
+    # a chart with its labels needs 12 lines of text, and twice as much across
+    most_rows, most_cols = int(height / (12 * text.size)), int(width / (20 * text.size))
+    rows = int(rng.integers(1, max(1, min(3, most_rows)) + 1))
+    cols = int(rng.integers(1, max(1, min(3, most_cols)) + 1))
     colours = [style.vivid() for _ in range(6)]
-    if rng.random() < 0.2:
+    if style.colours == "ink" or rng.random() < 0.2:
         colours = [mix(style.paper, style.ink, share) for share in (1, 0.5, 0.75, 0.3, 0.6, 0.4)]
     kinds = [_line, _line, _bar, _points, _shares]
     for row in range(rows):
@@ -42,7 +45,9 @@ def _axes(
     kind = words.script(rng, text.font)
     ink, grid = style.ink, mix(style.paper, style.ink, rng.uniform(0.1, 0.3))
     most = rng.choice([1, 10, 100, 1000, 0.1])
-    steps = int(rng.integers(3, 8))
+    # no more ticks than there is room for their labels
+    most_steps = max(1, int((height - 5 * text.size) / (1.4 * text.size)))
+    steps = min(most_steps, int(rng.integers(3, 8)))
     digits = 2 if most < 1 else 1 if most == 1 else 0
     marks = [f"{most * k / steps:.{digits}f}" for k in range(steps + 1)]
     room = max(text.width(mark) for mark in marks) + 0.8 * text.size
@@ -51,7 +56,7 @@ def _axes(
     y1 = round(top + height - 3.2 * text.size)
     x1 = round(left + width - text.size)
     y1, x1 = max(y0 + 20, y1), max(x0 + 20, x1)
-    heading = words.title(rng, kind)
+    heading = text.bold.fit(words.title(rng, kind), x1 - x0)
     canvas.text(top + 1.2 * text.size, (x0 + x1 - text.width(heading)) / 2, heading, text.bold, ink)
     wide = 1 if rng.random() < 0.7 else 2
     dashed = rng.random() < 0.4
@@ -64,7 +69,7 @@ def _axes(
         x = x0 - 0.5 * text.size - text.width(mark)
         canvas.text(y + 0.35 * text.size, x, mark, text, ink)
     if labels is None:
-        count = int(rng.integers(3, 9))
+        count = min(int(rng.integers(3, 9)), max(1, int((x1 - x0) / (2 * text.size))))
         labels = [f"{k * 5}" for k in range(count + 1)]
         places = [x0 + (x1 - x0) * k / count for k in range(count + 1)]
     else:
@@ -72,10 +77,10 @@ def _axes(
     for place, label in zip(places, labels, strict=True):
         canvas.rect(y1, round(place), 0.35 * text.size, wide, ink)
         canvas.text(y1 + 1.4 * text.size, place - text.width(label) / 2, label, text, ink)
-    name = words.title(rng, kind, 3)
+    name = text.fit(words.title(rng, kind, 3), x1 - x0)
     middle = (x0 + x1 - text.width(name)) / 2
     canvas.text(y1 + 2.7 * text.size, middle, name, text, ink)
-    name = words.title(rng, kind, 2)
+    name = text.fit(words.title(rng, kind, 2), y1 - y0)
     middle = (y0 + y1 + text.width(name)) / 2
     canvas.text(middle, left + 1.1 * text.size, name, text, ink, turn=1)
     canvas.rect(y0, x0, y1 - y0 + wide, wide, ink)
@@ -145,7 +150,7 @@ def _bar(canvas: Canvas, style: Style, box: Box, text: Lettering, colours: list[
     rng = style.rng
     most = max(2, int(box[3] / (4.5 * text.size)))
     count = int(rng.integers(2, min(most, 12) + 1))
-    labels = [words.PLAIN[int(k)][:5] for k in rng.integers(0, len(words.PLAIN), count)]
+    labels = [words.title(rng, "plain", 1)[:5] for _ in range(count)]
     top, left, height, width = _axes(canvas, style, box, text, labels)
     groups = int(rng.integers(1, 4))
     step = width / count

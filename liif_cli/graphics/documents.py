@@ -106,6 +106,9 @@ def write_line(
         return
     widths = [lettering.width(word) for word in line]
     space = (width - sum(widths)) / (len(line) - 1)
+    if space > 2 * lettering.size:
+        canvas.text(y, x, glue.join(line), lettering, colour)
+        return
     for word, wide in zip(line, widths, strict=True):
         canvas.text(y, x, word, lettering, colour)
         x += wide + space
@@ -146,8 +149,7 @@ def table(style: Style) -> Canvas:
             for start, stop, digits in zip(edges[:-1], edges[1:], numeric[:-1], strict=True):
                 entry = words.number(rng) if digits and not head else words.title(rng, kind, 2)
                 room = stop - start - 2 * pad
-                while entry and text.width(entry) > room:
-                    entry = entry[:-1]
+                entry = text.fit(entry, room)
                 right = stop - pad - text.width(entry)
                 x = right if digits else start + pad
                 canvas.text(y + 0.72 * row, x, entry, text.bold if head else text, style.ink)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from liif_cli.graphics import words
 from liif_cli.graphics.canvas import Canvas
@@ -22,7 +23,7 @@ def technical(style: Style) -> Canvas:
         for k in range(0, max(style.size), 20):
             canvas.rect(0, k, height, 1, grid)
             canvas.rect(k, 0, 1, width, grid)
-    for _ in range(int(rng.integers(8, 22))):
+    for _ in range(int(rng.integers(16, 44))):
         y, x = rng.uniform(0, height), rng.uniform(0, width)
         size = rng.uniform(30, 160)
         what = int(rng.integers(7))
@@ -73,7 +74,7 @@ def line_art(style: Style) -> Canvas:
     rng, canvas = style.rng, style.canvas()
     height, width = style.size
     flat = bool(rng.random() < 0.6)
-    for _ in range(int(rng.integers(10, 26))):
+    for _ in range(int(rng.integers(16, 40))):
         y, x = rng.uniform(0, height), rng.uniform(0, width)
         angles = np.linspace(0, 2 * np.pi, 80, endpoint=False)
         radius = rng.uniform(20, 180) * np.ones(80)
@@ -178,13 +179,11 @@ def logos(style: Style) -> Canvas:
                 for k in range(4):
                     canvas.circle(y, x, size * (1 - k / 4), (colour, other)[k % 2])
             elif what == 4:
-                corner = rng.uniform(0.15, 0.5) * size
-                canvas.rect(y - size + corner, x - size, 2 * (size - corner), 2 * size, colour)
-                canvas.rect(y - size, x - size + corner, 2 * size, 2 * (size - corner), colour)
-                for a in (-1, 1):
-                    for b in (-1, 1):
-                        centre = (y + a * (size - corner), x + b * (size - corner))
-                        canvas.circle(*centre, corner, colour)
+                # a superellipse, the rounded square of many icons
+                turn = np.linspace(0, 2 * np.pi, 160, endpoint=False)
+                arm = np.stack([np.sin(turn), np.cos(turn)], axis=1)
+                arm = np.sign(arm) * np.abs(arm) ** rng.uniform(0.15, 0.6)
+                canvas.fill(size * arm + np.array([y, x]), colour)
             else:
                 for k in range(3):
                     bottom = y + size
@@ -216,7 +215,12 @@ def pattern(style: Style) -> Canvas:
                 paper = style.colour()
                 ink = style.readable(paper)
             part[:] = paper
-            what = int(rng.integers(6))
+            what = int(rng.integers(8))
+            if what >= 6:
+                cover = _screen(style, part.shape[:2], checks=what == 6)[..., None]
+                tones = np.array(paper) + cover * (np.array(ink) - np.array(paper))
+                part[:] = np.rint(tones).astype(np.uint8)
+                continue
             pixel = int(rng.integers(2, 17))
             tall, wide = part.shape[0] // pixel + 1, part.shape[1] // pixel + 1
             if what <= 1:
@@ -246,7 +250,22 @@ def pattern(style: Style) -> Canvas:
     return canvas
 
 
-def _finder(on: np.typing.NDArray[np.bool_], y: int, x: int) -> None:
+def _screen(style: Style, size: tuple[int, int], *, checks: bool) -> npt.NDArray[np.float32]:
+    """Cover, 0 to 1, of checks or of a printer's dots, at any angle."""
+    rng = style.rng
+    fine = 4 if style.smooth else 1
+    y = (np.arange(size[0] * fine, dtype=np.float32) / fine)[:, None]
+    x = (np.arange(size[1] * fine, dtype=np.float32) / fine)[None, :]
+    angle, step = rng.uniform(0, np.pi), 2 * np.pi / rng.uniform(5, 24)
+    u = np.sin(step * (np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * x))
+    v = np.sin(step * (np.float32(np.cos(angle)) * y - np.float32(np.sin(angle)) * x))
+    # the dots grow from the left to the right, as the print of a gradient
+    on = u * v > 0 if checks else u * v > 1.6 * x / size[1] - 0.8
+    cover = cv2.resize(on.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(cover, dtype=np.float32)
+
+
+def _finder(on: npt.NDArray[np.bool_], y: int, x: int) -> None:
     """The square that a reader of QR codes looks for, 7 modules wide."""
     if y < 0 or x < 0 or min(on.shape) < 18:
         return

@@ -84,7 +84,7 @@ def photo(style: Style) -> Canvas:
     for cells, share in (((3, 4), 1.0), ((8, 10), 0.5), ((24, 30), 0.2)):
         common = _noise(rng, style.size, cells)[..., None]
         own = np.stack([_noise(rng, style.size, cells) for _ in range(3)], axis=2)
-        scene += share * (0.7 * common + 0.5 * own)
+        scene += share * (0.8 * common + 0.3 * own)
     for _ in range(int(rng.integers(0, 14))):
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         colour = rng.normal(0, 1, 3).tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from liif_cli.graphics import words
-from liif_cli.graphics.canvas import Canvas, Colour, Lettering
+from liif_cli.graphics.canvas import Canvas, Colour
 from liif_cli.graphics.style import BLACK, WHITE, Style, luma, mix
 
 
@@ -91,7 +91,7 @@ def _window(canvas: Canvas, style: Style, theme: Theme, box: tuple[int, int, int
     canvas.text(
         top + 2 + base,
         left + 10,
-        _fit(words.title(rng, theme.kind), text, wide - 4 * row),
+        text.fit(words.title(rng, theme.kind), wide - 4 * row),
         text.bold,
         on_bar,
     )
@@ -137,12 +137,6 @@ Box = tuple[int, int, int, int]
 """Top, left, height, width."""
 
 
-def _fit(entry: str, text: Lettering, room: float) -> str:
-    while entry and text.width(entry) > room:
-        entry = entry[:-1]
-    return entry
-
-
 def _list(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
     """Entries, some selected, with icons before and numbers behind, and a scroll bar."""
     rng, text, row = style.rng, theme.text, theme.row
@@ -159,7 +153,7 @@ def _list(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
         if icons:
             icon(canvas, style, theme, y + 2, x, row - 5)
             x += row
-        canvas.text(y + 0.7 * row, x, _fit(words.title(rng, theme.kind), text, room), text, ink)
+        canvas.text(y + 0.7 * row, x, text.fit(words.title(rng, theme.kind), room), text, ink)
         if numbers:
             entry = words.number(rng)
             canvas.text(y + 0.7 * row, left + wide - 20 - text.width(entry), entry, text, ink)
@@ -177,7 +171,7 @@ def _form(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
     canvas.rect(top, left, tall, wide, theme.face)
     for y in range(top + 6, top + tall - row - 6, row + 8):
         x = left + 10
-        label = _fit(words.title(rng, theme.kind, 3), text, wide - 30 - row)
+        label = text.fit(words.title(rng, theme.kind, 3), wide - 30 - row)
         side = round(0.8 * text.size)
         what = int(rng.integers(6))
         middle = y + row // 2
@@ -249,7 +243,7 @@ def _grid(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
     for y in range(top + 8, top + tall - side - 30, step):
         for x in range(left + 8, left + wide - step + 8, step):
             icon(canvas, style, theme, y, x + (step - side) // 2 - 8, side)
-            name = _fit(words.title(rng, theme.kind, 1), text, step - 10)
+            name = text.fit(words.title(rng, theme.kind, 1), step - 10)
             middle = x + (step - 16 - text.width(name)) / 2
             canvas.text(y + side + 1.3 * text.size, middle, name, text, theme.ink)
 
@@ -263,7 +257,7 @@ def _bar(canvas: Canvas, style: Style, theme: Theme) -> None:
     _raised(canvas, theme, y, 0, tall, width)
     x = 8
     while x < width - 12 * text.size:
-        label = _fit(words.title(rng, theme.kind, 2), text, 8 * text.size)
+        label = text.fit(words.title(rng, theme.kind, 2), 8 * text.size)
         wide = round(text.width(label)) + row + 14
         _raised(canvas, theme, y + 4, x, row + 2, wide)
         icon(canvas, style, theme, y + 7, x + 5, row - 5)
