@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from liif_cli.errors import UsageError
-from liif_cli.graphics import charts, documents, drawings, papers, windows
+from liif_cli.graphics import charts, documents, drawings, papers, patterns, windows
 from liif_cli.graphics.canvas import Canvas, Pixels
 from liif_cli.graphics.fonts import BUILTIN_TRAIN_FONTS, Font
 from liif_cli.graphics.style import Style, make_style
@@ -22,7 +22,7 @@ KINDS: dict[str, Callable[[Style], Canvas]] = {
     "specimen": documents.specimen,
     "map": drawings.region_map,
     "table": documents.table,
-    "pattern": drawings.pattern,
+    "pattern": patterns.pattern,
     "photo": papers.photo,
     "logos": drawings.logos,
     "gradient": papers.gradient,

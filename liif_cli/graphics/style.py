@@ -117,7 +117,7 @@ def make_style(
     sizes: Sequence[float] = TRAIN_SIZES,
 ) -> Style:
     """Colours by chance: black on white 55 %, gray on near white 9 %, white on black 10 %,
-    light on a dark theme 9 %, any on any 17 %. A third of the pages has no colours, a fifth no
+    light on a dark theme 9 %, any on any 17 %. 33 % of the pages have grays alone, 30 % no
     antialiasing.
 
     Raises:
@@ -126,7 +126,7 @@ def make_style(
     if not any(font.scripts[0] != "cjk" for font in fonts):
         raise UsageError("fonts of a page", got="none with letters", expected="at least 1")
     paper, ink = scheme(rng)
-    smooth = bool(rng.random() >= 0.2)
+    smooth = bool(rng.random() >= 0.3)
     factor = int(rng.choice([1, 2, 3])) if smooth else 1
     style = Style(rng, size, fonts, sizes, paper, ink, smooth, factor)
     if rng.random() < 0.33:

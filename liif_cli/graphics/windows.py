@@ -6,6 +6,8 @@ import numpy as np
 
 from liif_cli.graphics import words
 from liif_cli.graphics.canvas import Canvas, Colour
+from liif_cli.graphics.documents import broken, write_line
+from liif_cli.graphics.icons import icon
 from liif_cli.graphics.style import BLACK, WHITE, Style, luma, mix
 
 
@@ -118,7 +120,7 @@ def _window(canvas: Canvas, style: Style, theme: Theme, box: tuple[int, int, int
     if rng.random() < 0.6:
         for k in range((wide - 20) // (row + 4)):
             if rng.random() < 0.85:
-                icon(canvas, style, theme, y + 4, left + 8 + k * (row + 4), row - 2)
+                icon(canvas, style, theme.ink, y + 4, left + 8 + k * (row + 4), row - 2)
         y += row + 8
         canvas.rect(y, left + 2, 1, wide - 4, theme.edge)
     split = left + 2 + int((wide - 4) * rng.uniform(0.2, 0.6))
@@ -151,7 +153,7 @@ def _list(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
             ink = theme.on_accent
         x = left + 8
         if icons:
-            icon(canvas, style, theme, y + 2, x, row - 5)
+            icon(canvas, style, theme.ink, y + 2, x, row - 5)
             x += row
         canvas.text(y + 0.7 * row, x, text.fit(words.title(rng, theme.kind), room), text, ink)
         if numbers:
@@ -210,8 +212,6 @@ def _form(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
 
 def _article(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
     """Text as a browser or a chat shows it."""
-    from liif_cli.graphics.documents import broken, write_line
-
     rng, text = style.rng, theme.text
     top, left, tall, wide = box
     canvas.rect(top, left, tall, wide, theme.field)
@@ -242,7 +242,7 @@ def _grid(canvas: Canvas, style: Style, theme: Theme, box: Box) -> None:
     step = round(6 * text.size)
     for y in range(top + 8, top + tall - side - 30, step):
         for x in range(left + 8, left + wide - step + 8, step):
-            icon(canvas, style, theme, y, x + (step - side) // 2 - 8, side)
+            icon(canvas, style, theme.ink, y, x + (step - side) // 2 - 8, side)
             name = text.fit(words.title(rng, theme.kind, 1), step - 10)
             middle = x + (step - 16 - text.width(name)) / 2
             canvas.text(y + side + 1.3 * text.size, middle, name, text, theme.ink)
@@ -260,45 +260,8 @@ def _bar(canvas: Canvas, style: Style, theme: Theme) -> None:
         label = text.fit(words.title(rng, theme.kind, 2), 8 * text.size)
         wide = round(text.width(label)) + row + 14
         _raised(canvas, theme, y + 4, x, row + 2, wide)
-        icon(canvas, style, theme, y + 7, x + 5, row - 5)
+        icon(canvas, style, theme.ink, y + 7, x + 5, row - 5)
         canvas.text(y + 4 + 0.7 * row, x + row + 6, label, text, theme.ink)
         x += wide + 6
     clock = f"{int(rng.integers(24)):02}:{int(rng.integers(60)):02}"
     canvas.text(y + 5 + 0.7 * row, width - 10 - text.width(clock), clock, text, theme.ink)
-
-
-def icon(canvas: Canvas, style: Style, theme: Theme, y: float, x: float, side: float) -> None:
-    """A picture of simple shapes in a square."""
-    rng = style.rng
-    colour = style.vivid() if rng.random() < 0.6 else theme.ink
-    what = int(rng.integers(8))
-    m, n = y + side / 2, x + side / 2
-    if what == 0:
-        canvas.rect(y + 0.25 * side, x, 0.65 * side, side, colour)
-        canvas.rect(y + 0.1 * side, x, 0.2 * side, 0.45 * side, colour)
-    elif what == 1:
-        canvas.circle(m, n, 0.42 * side, colour)
-    elif what == 2:
-        canvas.fill([(y, n), (y + 0.9 * side, x + side), (y + 0.9 * side, x)], colour)
-    elif what == 3:
-        canvas.frame(round(y + 0.1 * side), round(x + 0.2 * side), 0.8 * side, 0.6 * side, colour)
-        for k in (0.3, 0.5, 0.7):
-            canvas.rect(round(y + k * side), round(x + 0.3 * side), 1, 0.4 * side, colour)
-    elif what == 4:
-        canvas.circle(m - 0.1 * side, n - 0.1 * side, 0.3 * side, colour, max(1.0, side / 12))
-        end = (y + 0.95 * side, x + 0.95 * side)
-        canvas.lines([(m + 0.1 * side, n + 0.1 * side), end], colour, max(1.0, side / 8))
-    elif what == 5:
-        thick = max(1.0, side / 8)
-        canvas.rect(round(m - thick / 2), x + 0.1 * side, thick, 0.8 * side, colour)
-        canvas.rect(y + 0.1 * side, round(n - thick / 2), 0.8 * side, thick, colour)
-    elif what == 6:
-        for k in (0.2, 0.45, 0.7):
-            canvas.rect(
-                round(y + k * side), x + 0.1 * side, max(1.0, side / 10), 0.8 * side, colour
-            )
-    else:
-        angles = np.pi * (np.arange(10) / 5 - 0.5)
-        radii = side * np.where(np.arange(10) % 2, 0.2, 0.48)
-        star = np.stack([m + radii * np.sin(angles), n + radii * np.cos(angles)], axis=1)
-        canvas.fill(star, colour)
