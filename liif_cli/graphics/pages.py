@@ -31,7 +31,7 @@ KINDS: dict[str, Callable[[Style], Canvas]] = {
 """Kinds of pages, in the order in which the first ones are made."""
 
 ROUND = (*KINDS, "document", "window", "specimen", "document", "code", "table")
-"""Kinds of 20 pages; text in one form or another fills 13 of them."""
+"""Kinds of 20 pages; 12 of them are full of text: documents, windows, code, scans, tables."""
 
 SMALLEST_SIDE = 400
 """Least side of a page for training: room for a crop of 48 LR pixels at x8."""

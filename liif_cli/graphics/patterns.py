@@ -1,4 +1,4 @@
-"""Patterns: codes that machines read, checkerboards, stripes, dots of a printer, icons of pixels."""
+"""Patterns: codes that machines read, checkerboards, stripes, a printer's dots, icons of pixels."""
 
 from __future__ import annotations
 
