@@ -6,7 +6,7 @@ upscaler would then be blamed for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liif_cli.errors import OutputError
+from liif_cli.graphics import graphics_pages
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -82,20 +83,37 @@ def write_samples(folder: Path) -> list[Path]:
     Raises:
         OutputError: the folder or a file cannot be written.
     """
-    paths = []
+    return list(_write(folder, sample_images().items()))
+
+
+def write_graphics(folder: Path, count: int, seed: int = 0) -> Iterator[Path]:
+    """Write ``count`` generated pages as PNG into ``folder``, one by one as they are asked for.
+
+    They are drawn with OpenCV's own fonts, so that they do not depend on what else is installed.
+    Files of the same names are replaced.
+
+    Raises:
+        OutputError: the folder or a file cannot be written.
+    """
+    pages = enumerate(graphics_pages(count, seed=seed))
+    width = max(3, len(str(count - 1)))
+    return _write(folder, ((f"page-{k:0{width}}-{kind}", page) for k, (kind, page) in pages))
+
+
+def _write(folder: Path, images: Iterable[tuple[str, Image]]) -> Iterator[Path]:
+    """Write each image as PNG under its name, and tell where."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, image in sample_images().items():
+        for name, image in images:
             path = folder / f"{name}.png"
             path.write_bytes(imagecodecs.png_encode(image))
-            paths.append(path)
+            yield path
     except OSError as error:
         raise OutputError(
             f"cannot write the samples to {folder}",
             got=error.strerror or str(error),
             cure="choose a folder that can be written",
         ) from error
-    return paths
 
 
 def _shrink(drawn: Floats) -> Image:

@@ -136,6 +136,30 @@ def test_sample_writes_images(tmp_path: Path) -> None:
     assert "unexpected" not in result.stderr
 
 
+def test_sample_graphics_are_the_same_every_time(tmp_path: Path) -> None:
+    written = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        result = run("sample", folder, "--kind", "graphics", "--count", "3", "--seed", "5")
+        assert result.exit_code == 0, result.stderr
+        paths = [Path(line) for line in result.stdout.splitlines()]
+        assert sorted(folder.iterdir()) == paths
+        assert len(paths) == 3
+        written.append([(path.name, path.read_bytes()) for path in paths])
+    assert written[0] == written[1]
+    for path in paths:
+        with Image.open(path) as image:
+            assert (image.format, image.mode, image.size) == ("PNG", "RGB", (896, 704))
+    other = run("sample", tmp_path / "third", "--kind", "graphics", "--count", "1")
+    assert Path(other.stdout.strip()).read_bytes() != written[0][0][1]
+
+
+def test_sample_options_of_graphics_need_graphics(tmp_path: Path) -> None:
+    result = run("sample", tmp_path / "new", "--seed", "5")
+    assert result.exit_code == 2
+    assert "--kind graphics" in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_convert_a_published_checkpoint(tmp_path: Path, published: Path) -> None:
     target = tmp_path / "own.safetensors"
     result = run("convert", published, target)
