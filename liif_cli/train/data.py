@@ -36,6 +36,17 @@ class Batch:
     target: torch.Tensor
     cleanup: torch.Tensor
 
+    def of_samples(self, chosen: torch.Tensor) -> Batch:
+        """Some samples of the batch, by their numbers (n,) int64."""
+        codes = self.image.shape[2] * self.image.shape[3]
+        return Batch(
+            image=self.image[chosen].contiguous(memory_format=torch.channels_last),
+            members=self.members.of_samples(chosen, codes),
+            cell=self.cell[chosen],
+            target=self.target[chosen],
+            cleanup=self.cleanup[chosen],
+        )
+
 
 class CropSampler:
     """Draws batches from photos that live on the device as uint8.

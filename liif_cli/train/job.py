@@ -13,13 +13,14 @@ import torch
 from liif_cli import __version__
 from liif_cli.engine.machine import resolve_device
 from liif_cli.errors import OutputError, UsageError
+from liif_cli.graphics import TRAIN_FONTS, installed, training_pages
 from liif_cli.io.atomic import output_errors
 from liif_cli.models.checkpoint import save
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.train.initial import take_over
 from liif_cli.train.overrides import override
-from liif_cli.train.photos import PhotoSet, load_photos, read_names
+from liif_cli.train.photos import Photo, PhotoSet, load_photos, read_names
 from liif_cli.train.presets import Preset, preset
 from liif_cli.train.report import TrainReport
 from liif_cli.train.state import read_state
@@ -157,6 +158,7 @@ class TrainJob:
         photos = load_photos(self.data, self.held_out, self.preset, say)
         with output_errors(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
+        pages = self._pages()
         trainer = Trainer(
             self.preset.for_photos(len(photos.train)),
             photos.train,
@@ -165,6 +167,7 @@ class TrainJob:
             device=self.device,
             bf16=self.bf16,
             seed=self.seed,
+            pages=pages,
             init=self.init,
             resume=self.resume,
             say=say,
@@ -173,6 +176,7 @@ class TrainJob:
             f"{self.preset_name}: {trainer.model.parameter_count:,} parameters on {self.device}"
             f"{' in bf16' if self.bf16 else ''}, {len(photos.train)} photos of "
             f"{photos.pixels / 1e6:.1f} Mpx, {len(photos.validation)} held out"
+            + (f", {len(pages)} pages of graphics" if pages else "")
         )
         if trainer.iteration and self.preset.time:
             say(
@@ -201,6 +205,12 @@ class TrainJob:
         if unsaved is not None:
             raise unsaved
 
+    def _pages(self) -> list[Photo]:
+        """The pages of text and graphics that the recipe asks for, the same for the same seed."""
+        if not self.preset.graphics:
+            return []
+        return training_pages(self.preset.pages, self.seed, installed(TRAIN_FONTS))
+
     def _card(self, photos: PhotoSet, trainer: Trainer, last: list[TrainReport]) -> dict[str, Any]:
         recipe = {name: value for name, value in trainer.preset.to_json().items() if name != "spec"}
         return {
@@ -215,6 +225,7 @@ class TrainJob:
             "photos": len(photos.train),
             "held_out": photos.held_out,
             "validation_psnr": last[0].psnr if last else None,
+            "validation_lossy_psnr": last[0].lossy_psnr if last else None,
             "software": f"liif {__version__}, torch {torch.__version__}",
         }
 

@@ -43,6 +43,7 @@ class Preset(Degradation):
             pixels, and its input to ``crop`` (the size-varied ground truth of LIIF, arXiv
             2012.09161, section 4.2).
         graphics: share of the crops that are of pages of text and graphics instead of photos.
+        pages: how many such pages are drawn, where the share is above 0.
     """
 
     spec: ModelSpec
@@ -65,6 +66,7 @@ class Preset(Degradation):
     target_min: int = 0
     target_max: int = 0
     graphics: float = 0.0
+    pages: int = 120
 
     @property
     def smallest_side(self) -> int:
@@ -116,6 +118,7 @@ class Preset(Degradation):
                 f"target_min = {self.target_min} or more",
             ),
             "graphics": (0 <= self.graphics <= 1, "a share, 0 to 1"),
+            "pages": (self.pages >= 1, "1 or more"),
         }
         for name, (holds, expected) in rules.items():
             if not holds:
@@ -177,6 +180,7 @@ PAPER: dict[str, Any] = {
 }
 """The published schedule: Adam at 1e-4, halved every 200 of 1,000 epochs of 1,000 iterations."""
 REAL: dict[str, Any] = {
+    "graphics": 0.15,
     "clean": 0.25,
     "kernel_area": 0.1,
     "kernel_lanczos": 0.1,

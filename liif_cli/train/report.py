@@ -23,6 +23,7 @@ class TrainReport:
         lr: learning rate of the last iteration.
         seconds: of training so far, validation and saving included.
         psnr: mean validation PSNR in dB, where it was measured.
+        lossy_psnr: the same for inputs that were a JPEG, where the recipe trains for such.
         rate: iterations a second since the last report.
         data_share: part of their time that went into making batches, in [0, 1].
         progress: part of the schedule that is done, in [0, 1].
@@ -37,6 +38,7 @@ class TrainReport:
     rate: float = 0.0
     data_share: float = 0.0
     progress: float = 0.0
+    lossy_psnr: float | None = None
 
 
 class TrainLog:

@@ -6,6 +6,7 @@ Adam); warm-up, cosine decay, clipping and averaged weights are what a short bud
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import signal
@@ -24,6 +25,7 @@ from liif_cli.errors import OutputError, TrainError
 from liif_cli.models.loader import LoadedModel
 from liif_cli.models.members import MembersKind, TrainMembers
 from liif_cli.models.model import Model
+from liif_cli.train.data import Batch
 from liif_cli.train.initial import take_over
 from liif_cli.train.presets import Preset
 from liif_cli.train.report import TrainLog, TrainReport
@@ -71,6 +73,7 @@ class Trainer:
         device: where to train.
         bf16: run the network under bfloat16 autocast; weights and optimizer stay float32.
         seed: of the weights and of the data order.
+        pages: images of text and graphics, a share ``graphics`` of the crops.
         init: a model whose weights to start from; not asked where a state is taken up.
         resume: take up the state file, if there is one, where it ended. Without it, the first save
             replaces that file.
@@ -92,6 +95,7 @@ class Trainer:
         device: torch.device,
         bf16: bool,
         seed: int = 0,
+        pages: Sequence[Photo] = (),
         init: LoadedModel | None = None,
         resume: bool = True,
         say: Callable[[str], None] = log.info,
@@ -113,7 +117,13 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(seed)
         around = self.decoder.skip is not None and self.decoder.members == "corner"
         self.sampler = make_sampler(
-            preset, photos, self.decoder.members, self.generator, device, around=around
+            preset,
+            photos,
+            self.decoder.members,
+            self.generator,
+            device,
+            around=around,
+            pages=pages,
         )
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=preset.lr, fused=True)
         # their values change in place, so the lists hold for the whole training
@@ -163,15 +173,20 @@ class Trainer:
                 loss = self._finite(float(loss_sum) / steps)
                 rate = steps / max(1e-9, self.clock() - logged)
                 loss_sum, steps = torch.zeros((), device=self.device), 0
-                psnr = None
+                psnr = lossy_psnr = None
                 # a validation is worth a part of the time; a budget wants to know its cost early
                 due = self.iteration % validate_every == 0 or (self.preset.time > 0 and not cost)
                 due = due and now - validated >= cost / VALIDATION_PART
                 began = self.clock()
                 if self.validation and not stop and (done or due):
-                    psnr = validation_psnr(self.averaged_model(), self.validation)
+                    averaged = self.averaged_model()
+                    psnr = validation_psnr(averaged, self.validation)
+                    if self.preset.jpeg:
+                        lossy_psnr = validation_psnr(averaged, self.validation, lossy=True)
                 self.seconds = before + self.clock() - start
-                entry = self._entry(loss, psnr, rate, speed, done=done)
+                entry = dataclasses.replace(
+                    self._entry(loss, psnr, rate, speed, done=done), lossy_psnr=lossy_psnr
+                )
                 self.log.add(entry)
                 report(entry)
                 if done or psnr is not None:
@@ -205,9 +220,7 @@ class Trainer:
         batch = self.sampler.draw(self.preset.batch)
         self.step_clock.mark()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            feat = self.model.encode(batch.image)
-            colours = self.decoder.sample(batch.image, feat, batch.members, batch.cell)
-        loss = (colours - batch.target).abs().mean()
+            loss = self._loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.preset.clip:
@@ -221,6 +234,20 @@ class Trainer:
         self.step_clock.mark()
         detached: torch.Tensor = loss.detach()
         return detached
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Mean L1 over the batch; clean and lossy samples go through networks of their own."""
+        if self.model.lossy is None:
+            return _difference(self.model, batch) / batch.target.numel()
+        clean, lossy = (
+            torch.nonzero(part)[:, 0] for part in (batch.cleanup == 0, batch.cleanup > 0)
+        )
+        parts = [
+            _difference(model, batch.of_samples(chosen))
+            for model, chosen in ((self.model, clean), (self.model.lossy, lossy))
+            if len(chosen)
+        ]
+        return torch.stack(parts).sum() / batch.target.numel()
 
     @property
     def log_path(self) -> Path:
@@ -299,6 +326,14 @@ class Trainer:
             self.step_clock.take(),
             1.0 if done else progress,
         )
+
+
+def _difference(model: Model, batch: Batch) -> torch.Tensor:
+    """Sum of the absolute differences of a batch (scalar)."""
+    feat = model.encode(batch.image, batch.cleanup)
+    decoder = cast(TrainableDecoder, model.decoder)
+    colours = decoder.sample(batch.image, feat, batch.members, batch.cell)
+    return (colours - batch.target).abs().sum()
 
 
 def _on(model: Model, device: torch.device) -> Model:

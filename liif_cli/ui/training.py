@@ -112,4 +112,6 @@ def figures(entry: TrainReport) -> str:
     text = f"loss {entry.loss:.4f}, lr {entry.lr:.2e}"
     if entry.rate:
         text += f", {entry.rate:.3g} it/s, data {entry.data_share:.0%}"
-    return text if entry.psnr is None else f"{text}, PSNR {entry.psnr:.2f} dB"
+    if entry.psnr is not None:
+        text += f", PSNR {entry.psnr:.2f} dB"
+    return text if entry.lossy_psnr is None else f"{text}, of JPEG {entry.lossy_psnr:.2f} dB"
