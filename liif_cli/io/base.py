@@ -34,7 +34,8 @@ class ImageInfo:
     (``by_window``). ``stated_range`` is the lowest and highest sample that the file says to hold.
     ``page`` of ``pages`` is the one that is read. ``kind`` names what was converted on reading.
     ``unpack_bytes`` is what reading it once, band by band, takes (``io/unpack.py``); None where
-    that cannot be done.
+    that cannot be done. ``cleanup`` is how lossy the file is as far as it tells, from 0 for a clean
+    one to 100; of a JPEG 100 less its quality (``io/quantisation``).
     """
 
     path: Path
@@ -56,6 +57,7 @@ class ImageInfo:
     pages: int = 1
     kind: str = ""
     georeference: Georeference | None = None
+    cleanup: float = 0.0
 
     @property
     def colours(self) -> int:

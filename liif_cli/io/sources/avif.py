@@ -11,6 +11,7 @@ import numpy as np
 
 from liif_cli.io.base import Pixels
 from liif_cli.io.orientation import Orientation
+from liif_cli.io.quantisation import av1
 from liif_cli.io.refusals import animated, damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
@@ -42,8 +43,8 @@ class AvifSource(WholeFileSource):
         if ftyp[:4] == b"avis":
             raise animated(path, "an AVIF image sequence")
         try:
-            return _header(path, meta)
-        except (struct.error, IndexError) as error:
+            return _header(path, file, meta)
+        except (struct.error, IndexError, KeyError) as error:
             raise damaged(path, f"its boxes: {error}") from error
 
     def decode(self, data: bytes) -> Pixels:
@@ -99,7 +100,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += size
 
 
-def _header(path: Path, meta: bytes) -> Header:
+def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
     boxes = dict(_boxes(meta[4:]))
     parts = list(_boxes(boxes.get(b"iprp", b"")))
     properties = [box for name, body in parts if name == b"ipco" for box in _boxes(body)]
@@ -140,7 +141,65 @@ def _header(path: Path, meta: bytes) -> Header:
         raise damaged(path, "no image size")
     dtype = np.dtype(np.uint8 if bits == 8 else np.uint16)
     channels = (1 if gray else 3) + alpha
-    return Header(*size, channels, dtype, orientation=orientation, icc=icc, alpha=alpha)
+    # the first frame of an image in layers says nothing of the last
+    layered = any(name == b"a1lx" for name, _ in own)
+    return Header(
+        *size,
+        channels,
+        dtype,
+        orientation=orientation,
+        icc=icc,
+        alpha=alpha,
+        cleanup=0.0 if layered else av1.level_of(_coded(file, boxes, primary)),
+    )
+
+
+def _coded(file: BinaryIO, boxes: dict[bytes, bytes], item: int) -> bytes:
+    """The first bytes of the coded image ``item``, of a grid those of its first tile."""
+    references = boxes.get(b"iref", b"\0\0\0\0")
+    wide = ">I" if references[0] else ">H"
+    for name, body in _boxes(references[4:]):
+        if name == b"dimg" and struct.unpack_from(wide, body)[0] == item:
+            (item,) = struct.unpack_from(wide, body, struct.calcsize(wide) + 2)
+            break
+    return _extent(file, boxes, item)
+
+
+def _extent(file: BinaryIO, boxes: dict[bytes, bytes], item: int) -> bytes:
+    """The first bytes of the first extent of an item, none where it is not found.
+
+    ISO/IEC 14496-12, section 8.11.3: the item location box.
+    """
+    iloc = boxes[b"iloc"]
+    version, (sizes, more) = iloc[0], iloc[4:6]
+    words = sizes >> 4, sizes & 15, more >> 4, more & 15 if version else 0
+    at = 6
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        if at > len(iloc):
+            raise IndexError("the item location box is too short")
+        return int.from_bytes(iloc[at - size : at], "big")
+
+    wide = 4 if version == 2 else 2
+    for _ in range(number(wide)):
+        found, method = number(wide), number(2) & 15 if version else 0
+        number(2)
+        base = number(words[2])
+        extents = []
+        for _ in range(number(2)):
+            number(words[3])
+            extents.append((base + number(words[0]), number(words[1])))
+        if found == item and extents:
+            start, length = extents[0]
+            # a length of 0 is all there is
+            length = min(length or av1.HEADER_BYTES, av1.HEADER_BYTES)
+            if method == 1:
+                return boxes.get(b"idat", b"")[start : start + length]
+            file.seek(start)
+            return file.read(length)
+    return b""
 
 
 def _av1_bits(body: bytes) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +16,11 @@ from liif_cli.io.base import Pixels
 from liif_cli.io.cmyk import Inks, srgb_profile, to_rgb
 from liif_cli.io.exif import HEADER, ExifFacts, read_exif
 from liif_cli.io.orientation import Orientation
+from liif_cli.io.quantisation.jpeg import Table, quality_of, read_tables
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
-_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
+_EOI, _SOS, _DQT, _APP0, _APP1, _APP2, _APP14 = 0xD9, 0xDA, 0xDB, 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _HUFFMAN_DCT = {0xC0, 0xC1, 0xC2}
 _ALONE = {0x01, *range(0xD0, 0xD8)}
@@ -44,17 +48,9 @@ class JpegSource(WholeFileSource):
         if file.read(2) != b"\xff\xd8":
             raise damaged(path, "no JPEG signature")
         kept, density, profile = dict[bytes, bytes](), None, dict[int, bytes]()
-        frame: tuple[int, int, int] | None = None
-        while True:
-            marker = _marker(path, file)
-            if marker in _ALONE:
-                continue
-            if marker == _EOI or (marker == _SOS and frame is None):
-                raise damaged(path, "no frame header")
-            if marker == _SOS:
-                break
-            (length,) = struct.unpack(">H", read_exactly(path, file, 2, "its header"))
-            body = read_exactly(path, file, max(0, length - 2), "its header")
+        frame: Frame | None = None
+        tables = dict[int, Table]()
+        for marker, body in segments(path, file):
             if marker == _APP0 and body.startswith(b"JFIF\0"):
                 density = _density(body)
             elif marker == _APP1 and body.startswith((HEADER, _XMP)):
@@ -64,10 +60,13 @@ class JpegSource(WholeFileSource):
                 kept[_ADOBE] = body
             elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
                 profile[body[12]] = body[14:]
+            elif marker == _DQT:
+                tables |= _tables(path, body)
             elif marker in _FRAMES:
                 frame = _frame(path, marker, body)
-        assert frame is not None
-        height, width, channels = frame
+        if frame is None:
+            raise damaged(path, "no frame header")
+        height, width, channels = frame.height, frame.width, frame.channels
         exif = read_exif(kept[HEADER]) if HEADER in kept else ExifFacts()
         icc = b"".join(profile[part] for part in sorted(profile)) or None
         # the pixels that are given are sRGB, whatever the profile of the inks was
@@ -84,6 +83,7 @@ class JpegSource(WholeFileSource):
             xmp=kept.get(_XMP),
             kind="CMYK" if inks else "",
             inks=inks,
+            cleanup=_level(path, frame, tables),
         )
 
     def decode(self, data: bytes) -> Pixels:
@@ -107,8 +107,74 @@ def _marker(path: Path, file: BinaryIO) -> int:
     return byte[0]
 
 
-def _frame(path: Path, marker: int, body: bytes) -> tuple[int, int, int]:
-    if len(body) < 6:
+@dataclass(frozen=True)
+class Frame:
+    """What a frame header says; ``table`` is the quantisation table of the first component."""
+
+    height: int
+    width: int
+    channels: int
+    table: int
+
+
+def segments(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(marker, body) of what comes before the first scan, after the start of the image.
+
+    Raises:
+        InputError: the file ends before a scan or the end marker, or is no JPEG.
+    """
+    while (marker := _marker(path, file)) not in (_SOS, _EOI):
+        if marker not in _ALONE:
+            (length,) = struct.unpack(">H", read_exactly(path, file, 2, "its header"))
+            yield marker, read_exactly(path, file, max(0, length - 2), "its header")
+
+
+def jpeg_level(path: Path, *streams: bytes) -> float:
+    """How lossy a JPEG in memory is; ``path`` is named in errors.
+
+    Args:
+        path: the file that it is a part of.
+        streams: it, behind one that holds its tables where it has none of its own.
+
+    Raises:
+        InputError: it is damaged, or no stream has tables.
+    """
+    frame: Frame | None = None
+    tables = dict[int, Table]()
+    for stream in filter(None, streams):
+        for marker, body in segments(path, io.BytesIO(stream[2:])):
+            if marker == _DQT:
+                tables |= _tables(path, body)
+            elif marker in _FRAMES:
+                frame = _frame(path, marker, body)
+    if frame is None:
+        raise damaged(path, "no frame header")
+    return _level(path, frame, tables)
+
+
+def _tables(path: Path, segment: bytes) -> dict[int, Table]:
+    try:
+        return read_tables(segment)
+    except ValueError as error:
+        raise damaged(path, error) from error
+
+
+def _level(path: Path, frame: Frame, tables: dict[int, Table]) -> float:
+    """100 less the quality: by the first component, which is luma or as much as that.
+
+    Raises:
+        InputError: there are no tables, as in streams whose tables are kept elsewhere.
+    """
+    if not tables:
+        raise kind_of_pixels(
+            path, "an abbreviated JPEG, without its quantisation tables", "save it with its tables"
+        )
+    number = frame.table if frame.table in tables else min(tables)
+    return float(100 - quality_of(tables[number]))
+
+
+def _frame(path: Path, marker: int, body: bytes) -> Frame:
+    if len(body) < 9:
         raise damaged(path, "a short frame header")
     bits, height, width, channels = struct.unpack(">BHHB", body[:6])
     if channels not in (1, 3, 4):
@@ -117,7 +183,7 @@ def _frame(path: Path, marker: int, body: bytes) -> tuple[int, int, int]:
         raise kind_of_pixels(
             path, f"a JPEG of {bits} bits, process {marker:#x}", "save it as a baseline JPEG or PNG"
         )
-    return height, width, channels
+    return Frame(height, width, channels, table=body[8])
 
 
 def _density(body: bytes) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from liif_cli.errors import InputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
@@ -27,11 +28,14 @@ from liif_cli.io.refusals import (
     reading,
     truncated,
 )
+from liif_cli.io.sources.jpeg import jpeg_level
+from liif_cli.io.sources.webp import webp_level
 from liif_cli.io.sources.whole import check_window
 from liif_cli.io.unpack import band_rows, upright_band
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG = {6, 7}
+_NEW_JPEG, _WEBP = 7, 50001
 _REDUCED, _MASK = 1, 4
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _CACHE_BYTES = 32 * 2**20
@@ -149,7 +153,25 @@ class TiffSource:
             pages=pages,
             kind={_PALETTE: "palette", _SEPARATED: "CMYK"}.get(photometric, ""),
             unpack_bytes=unpack,
+            cleanup=self._level(),
         )
+
+    def _level(self) -> float:
+        """How lossy JPEG and WebP inside of the file are, by the first strip or tile with pixels."""
+        compression, tables = int(self._page.compression), self._page.jpegtables
+        first = next((index for index, count in enumerate(self._counts) if count), None)
+        if compression not in (_NEW_JPEG, _WEBP) or first is None:
+            return 0.0
+        with self._path.open("rb") as file:
+            file.seek(self._offsets[first])
+            coded = file.read(self._counts[first])
+        try:
+            if compression == _WEBP:
+                return webp_level(self._path, coded)
+            return jpeg_level(self._path, tables or b"", coded)
+        except InputError:
+            # reading that strip or tile will say what is wrong
+            return 0.0
 
     def _check_end(self) -> None:
         size = self._path.stat().st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +12,7 @@ import numpy as np
 from liif_cli.io.base import Pixels
 from liif_cli.io.exif import HEADER, ExifFacts, read_exif
 from liif_cli.io.orientation import Orientation
+from liif_cli.io.quantisation import vp8
 from liif_cli.io.refusals import animated, damaged, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
@@ -47,6 +49,7 @@ class WebpSource(WholeFileSource):
             alpha=alpha,
             exif=chunks[b"EXIF"].removeprefix(HEADER) if b"EXIF" in chunks else None,
             xmp=chunks.get(b"XMP "),
+            cleanup=_level(chunks),
         )
 
     def decode(self, data: bytes) -> Pixels:
@@ -56,8 +59,21 @@ class WebpSource(WholeFileSource):
         return pixels
 
 
+def webp_level(path: Path, data: bytes) -> float:
+    """How lossy a WebP in memory is; ``path`` is named in errors.
+
+    Raises:
+        InputError: it is none, or is cut short.
+    """
+    return _level(_chunks(path, io.BytesIO(data)))
+
+
+def _level(chunks: dict[bytes, bytes]) -> float:
+    return vp8.level_of(chunks[b"VP8 "]) if b"VP8 " in chunks else 0.0
+
+
 def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
-    """Chunks by name, of the image itself only the first bytes."""
+    """Chunks by name, of the image itself only its header."""
     size = file.seek(0, 2)
     file.seek(0)
     riff, length, webp = struct.unpack("<4sI4s", read_exactly(path, file, 12, "its header"))
@@ -70,7 +86,8 @@ def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     while file.tell() + 8 <= end:
         name, length = struct.unpack("<4sI", read_exactly(path, file, 8, "its chunks"))
         after = file.tell() + length + length % 2
-        kept = length if name in (b"ICCP", b"EXIF", b"XMP ", b"VP8X") else min(length, 10)
+        whole = name in (b"ICCP", b"EXIF", b"XMP ", b"VP8X")
+        kept = length if whole else min(length, vp8.HEADER_BYTES)
         found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
         file.seek(after)
     return found
@@ -79,7 +96,7 @@ def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
 def _size(path: Path, chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:
     """(height, width, alpha) from the bitstream (RFC 6386, section 9.1; RFC 9649, section 3.4)."""
     lossy, lossless = chunks.get(b"VP8 ", b""), chunks.get(b"VP8L", b"")
-    if len(lossy) == 10 and lossy[3:6] == b"\x9d\x01\x2a":
+    if len(lossy) >= 10 and lossy[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", lossy[6:10])
         return height & 0x3FFF, width & 0x3FFF, False
     if len(lossless) >= 5 and lossless[0] == 0x2F:

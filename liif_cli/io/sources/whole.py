@@ -21,7 +21,7 @@ class Header:
     """What a file's header says; ``height`` and ``width`` as stored, before the orientation.
 
     ``channels`` are those of the pixels as they are given, alpha included; ``inks`` says how
-    those of a CMYK file were made.
+    those of a CMYK file were made. ``cleanup`` is that of ``ImageInfo``.
     """
 
     height: int
@@ -36,6 +36,7 @@ class Header:
     xmp: bytes | None = None
     kind: str = ""
     inks: Inks | None = None
+    cleanup: float = 0.0
 
 
 class WholeFileSource:
@@ -74,6 +75,7 @@ class WholeFileSource:
             xmp=header.xmp,
             kind=header.kind,
             unpack_bytes=self._unpack_bytes(path),
+            cleanup=header.cleanup,
         )
         self._pixels: Pixels | None = None
         self._lock = Lock()
