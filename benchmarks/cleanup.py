@@ -6,8 +6,9 @@ Photos of the folder, made half as large so that what their own format lost is n
 written by each codec at many qualities. Loss is the PSNR of luma. The JPEG that loses as much is
 interpolated between the qualities of libjpeg, photo by photo; its level is 100 less its quality.
 Prints the median level at knots of the quantiser's index, with the quartiles: what the tables in
-``liif_cli/io/quantisation`` were taken from. Of JPEGs with other tables, what level they are taken for
-and what it should be.
+``liif_cli/io/quantisation`` were taken from. Of JPEGs with other tables, what level they are taken
+for and what it should be, with the mean error beside that of simpler rules: the mean logarithm of
+the steps' ratios to those of libjpeg, over all frequencies or over low ones.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from PIL import Image, JpegPresets
 
 from liif_cli.io.quantisation import av1, vp8
-from liif_cli.io.quantisation.jpeg import quality_of, read_tables
+from liif_cli.io.quantisation.jpeg import quality_of, read_tables, standard_table
 
 QUALITIES = (*range(5, 90, 5), 88, 90, 92, 94, 95, 96, 97, 98, 99, 100)
 ROBIDOUX = np.array(
@@ -37,7 +38,7 @@ ROBIDOUX = np.array(
     ]
 )
 """The luminance table of ImageMagick and mozjpeg, which is scaled as that of the standard is."""
-Codec = Callable[[Image.Image, int], bytes]
+RATIOS = (6, 8, 11, 15)
 
 
 def luma(image: Image.Image) -> np.ndarray:
@@ -75,6 +76,14 @@ def other_tables() -> Iterator[tuple[str, list[list[int]]]]:
         yield f"flat {step}", [[step] * 64] * 2
 
 
+def by_ratio(table: np.ndarray, below: int) -> int:
+    """The level by the mean logarithm of ratios where row and column add up to less."""
+    low = np.add(*np.indices((8, 8))) < below
+    steps = np.log(table[low])
+    distance = [abs(np.mean(steps - np.log(standard_table(q)[low]))) for q in range(100, 0, -1)]
+    return int(np.argmin(distance))
+
+
 def curve(image: Image.Image) -> Callable[[float], float]:
     """The level of the JPEG of a PSNR."""
     points = [(loss(image, saved(image, "JPEG", quality=q, subsampling=0)), q) for q in QUALITIES]
@@ -91,6 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     files = sorted(path for path in options.folder.iterdir() if path.suffix == ".avif")
     found: dict[str, dict[object, list[float]]] = {}
+    rules: dict[str, list[int]] = {}
     curves = {"WebP": (0, *range(10, 121, 10), 127), "AVIF": (0, *range(16, 250, 16), 255)}
     for path in files[:: max(1, len(files) // options.photos)]:
         image = Image.open(path).convert("RGB").reduce(options.reduce)
@@ -112,14 +122,20 @@ def main() -> None:
             data = saved(image, "JPEG", qtables=tables, subsampling=0)
             segment = after(data, b"\xff\xdb")
             length = int.from_bytes(segment[:2], "big")
-            known = 100 - quality_of(read_tables(segment[2:length])[0])
+            table = read_tables(segment[2:length])[0]
+            known = 100 - quality_of(table)
             entry = f"{name}, taken for {known}"
+            rules[entry] = [known, *(by_ratio(table, below) for below in RATIOS)]
             found.setdefault("JPEG", {}).setdefault(entry, []).append(level(loss(image, data)))
     for kind, entries in found.items():
         print(kind)
         for at, levels in entries.items():
             low, middle, high = np.percentile(levels, (25, 50, 75))
             print(f"  {at!s:34} {middle:5.1f}  ({low:.1f} to {high:.1f}, {len(levels)} photos)")
+    wanted = [[np.median(found["JPEG"][entry])] for entry in rules]
+    errors = np.abs(np.array(list(rules.values())) - wanted).mean(axis=0)
+    names = ("this rule", *(f"ratios below {below}" for below in RATIOS))
+    print("mean error: " + ", ".join(f"{n} {e:.1f}" for n, e in zip(names, errors, strict=True)))
 
 
 if __name__ == "__main__":

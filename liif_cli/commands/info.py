@@ -22,9 +22,10 @@ from liif_cli.ui import options
 def info(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool, verbose: bool) -> None:
     """Say what each FILE holds: an image, a tile store, or the weights of a network.
 
-    Images: format, size, channels and what they are, samples, pages, colour profile, metadata,
-    resolution. Tile stores: how many of their shards are done, and the fingerprint of what they are
-    made from. Weights: the network, its parameters, its card and its digest.
+    Images: format, size, channels and what they are, samples, how lossy the file is (cleanup, from
+    0 for clean to 100), pages, colour profile, metadata, resolution. Tile stores: how many of their
+    shards are done, and the fingerprint of what they are made from. Weights: the network, its
+    parameters, whether --cleanup is for it, its card and its digest.
 
     \b
     Examples:

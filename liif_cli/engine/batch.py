@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from liif_cli.engine.machine import measure_machine, resolve_device, resolve_pre
 from liif_cli.engine.record import OutputState, difference, output_state, repair
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
-from liif_cli.engine.unfinished import Unfinished, store_path, unpacked_bytes
+from liif_cli.engine.unfinished import Unfinished, remembered_gray, store_path, unpacked_bytes
 from liif_cli.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -51,9 +52,10 @@ from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
 from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
-from liif_cli.io.base import ImageInfo
+from liif_cli.io.base import ImageInfo, Source
 from liif_cli.io.discover import Pair, discover
-from liif_cli.io.values import sample_ranges
+from liif_cli.io.gray import is_gray
+from liif_cli.io.values import measure
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import Cut, RenderPlan
@@ -69,7 +71,10 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class ImageResult:
-    """How one image ended: ``status`` is done, skipped, failed or interrupted."""
+    """How one image ended: ``status`` is done, skipped, failed or interrupted.
+
+    ``cleanup`` and ``gray`` are those of its plan.
+    """
 
     input: Path
     output: Path | None
@@ -78,6 +83,8 @@ class ImageResult:
     pixels: int = 0
     seconds: float = 0.0
     error: str | None = None
+    cleanup: float = 0.0
+    gray: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,18 @@ class PlannedImage:
     skipped: bool = False
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A plan before anyone looked at the pixels of whole numbers.
+
+    ``looked``: somebody did, and ``plan.gray`` is known; it is False until then.
+    """
+
+    plan: RenderPlan
+    info: ImageInfo
+    looked: bool
+
+
 class Batch:
     """The planning half of a batch: inputs, model and machine.
 
@@ -119,7 +138,8 @@ class Batch:
         listen: told of everything.
 
     Raises:
-        UsageError: nothing to do, a clash of outputs, an unknown model or device.
+        UsageError: nothing to do, a clash of outputs, an unknown model or device, an option that
+            the model has no use for.
         CheckpointError: weights that cannot be used.
     """
 
@@ -134,6 +154,7 @@ class Batch:
         device = resolve_device(spec.device)
         self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
+        _check_cleanup(spec, self.loaded)
         self.spec = dataclasses.replace(spec, cell=_cell(spec, self.loaded))
         self.model = self.loaded.model.to(PRECISION_DTYPES[self.precision])
         self._device = device
@@ -198,8 +219,8 @@ class Batch:
                 )
             )
 
-    def plan(self, pair: Pair) -> tuple[RenderPlan, ImageInfo]:
-        """The plan of one image.
+    def draft(self, pair: Pair) -> Draft:
+        """The plan of one image, as far as it can be made without decoding it.
 
         Raises:
             LiifError: it cannot be read, or cannot be made.
@@ -208,7 +229,7 @@ class Batch:
         info = source.info
         try:
             self._check_size(info)
-            ranges = sample_ranges(source)
+            measured = measure(source)
         finally:
             source.close()
         if info.pages > 1 and self.spec.page is None:
@@ -221,9 +242,10 @@ class Batch:
             digest=input_digest(pair.input),
             decoded_bytes=info.decoded_bytes,
             alpha=info.alpha,
-            ranges=ranges,
+            ranges=measured.ranges,
             page=info.page,
             unpack_bytes=info.unpack_bytes,
+            cleanup=info.cleanup,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
         cost = model_cost(
@@ -251,8 +273,11 @@ class Batch:
 
         plan = planned(outputs)
         found = Unfinished.read(Path(plan.output))
+        gray = measured.gray if measured.gray is not None else remembered_gray(plan, found)
+        plan = dataclasses.replace(plan, gray=bool(gray))
         if found is not None and not found.difference(plan, self.spec.tile):
             plan = planned([output for output in outputs if output.path == plan.output], found.cut)
+            plan = dataclasses.replace(plan, gray=bool(gray))
         first = self._taken.setdefault(plan.output, pair.input)
         if first != pair.input:
             raise OutputError(
@@ -260,7 +285,7 @@ class Batch:
                 got=f"{first} and {pair.input} to {plan.output}",
                 cure="rename one of them, or give --format",
             )
-        return plan, info
+        return Draft(plan, info, looked=gray is not None)
 
     def _check_size(self, info: ImageInfo) -> None:
         """Refuse what may be a decompression bomb before a pixel of it is decoded.
@@ -312,6 +337,25 @@ class Batch:
             pyramids=exporter.pyramids,
             disk=exporter.disk,
         )
+
+    def look(
+        self, plan: RenderPlan, state: OutputState, source: Source
+    ) -> tuple[RenderPlan, OutputState]:
+        """A plan that knows whether its input is gray, and what lies at its output then.
+
+        Args:
+            plan: one of whose input nobody knows.
+            state: of its output, with an input that is not gray.
+            source: its input; what is decoded of a whole file stays in it.
+
+        Raises:
+            InputError: the file is damaged.
+            OutputError: see ``state``.
+        """
+        if not is_gray(source, bands=plan.unpack):
+            return plan, state
+        plan = dataclasses.replace(plan, gray=True)
+        return plan, self.state(plan)
 
     def state(self, plan: RenderPlan) -> OutputState:
         """What lies at the plan's output.
@@ -396,9 +440,13 @@ def plan_batch(
     planned = []
     for pair in batch.pairs:
         try:
-            plan, info = batch.plan(pair)
-            skipped = batch.state(plan) is OutputState.FINISHED
-            planned.append(PlannedImage(pair.input, plan, info, skipped=skipped))
+            draft = batch.draft(pair)
+            plan, state = draft.plan, batch.state(draft.plan)
+            if not draft.looked:
+                with closing(open_source(pair.input, plan.page)) as source:
+                    plan, state = batch.look(plan, state, source)
+            skipped = state is OutputState.FINISHED
+            planned.append(PlannedImage(pair.input, plan, draft.info, skipped=skipped))
         except LiifError as error:
             planned.append(PlannedImage(pair.input, error=str(error)))
     return planned
@@ -427,25 +475,48 @@ class _Scheduler:
             if self.stop.is_set():
                 return
             try:
-                plan, info = self.batch.plan(pair)
-                if self.batch.state(plan) is OutputState.FINISHED:
-                    self._skip(plan)
+                draft = self.batch.draft(pair)
+                state = self.batch.state(draft.plan)
+                if draft.looked and state is OutputState.FINISHED:
+                    self._skip(draft.plan)
                     continue
-                self._admit(plan)
+                self._admit(draft.plan)
             except Exception as error:
                 self._fail(pair.input, error)
                 continue
-            run = ImageRun(
-                plan, info, self.batch.model, self.batch.listen, self.stop, self.batch.exact
-            )
+            run: ImageRun | None = None
             try:
-                done = run.open()
+                run = self._run(draft, state)
+                done = run.open() if run is not None else 0
             except Exception as error:
-                self._release(plan)
+                if run is not None:
+                    run.close()
+                self._release(draft.plan)
                 self._fail(pair.input, error)
                 continue
-            self.batch.listen(PlanMade(plan, done))
+            if run is None:
+                self._release(draft.plan)
+                self._skip(draft.plan)
+                continue
+            self.batch.listen(PlanMade(run.plan, done))
             yield from _ImageJobs(run, self).jobs()
+
+    def _run(self, draft: Draft, state: OutputState) -> ImageRun | None:
+        """The run of an image, its input open; None where it is finished after all."""
+        batch, plan, started = self.batch, draft.plan, time.monotonic()
+        source = open_source(Path(plan.input), plan.page)
+        try:
+            if not draft.looked:
+                plan, state = batch.look(plan, state, source)
+            if state is not OutputState.FINISHED:
+                return ImageRun(
+                    plan, source, batch.model, batch.listen, self.stop, batch.exact, started
+                )
+        except BaseException:
+            source.close()
+            raise
+        source.close()
+        return None
 
     def _admit(self, plan: RenderPlan) -> None:
         """Wait until the image's memory fits beside those in flight."""
@@ -465,7 +536,9 @@ class _Scheduler:
 
     def _skip(self, plan: RenderPlan) -> None:
         source, target = Path(plan.input), Path(plan.output)
-        self._results[source] = ImageResult(source, target, "skipped", plan.region.shape)
+        self._results[source] = ImageResult(
+            source, target, "skipped", plan.region.shape, cleanup=plan.cleanup, gray=plan.gray
+        )
         self.batch.listen(ImageSkipped(source, target))
 
     def _fail(self, source: Path, error: Exception) -> None:
@@ -497,6 +570,8 @@ class _Scheduler:
                     run.plan.region.shape,
                     run.plan.pixels,
                     time.monotonic() - run.started,
+                    cleanup=run.plan.cleanup,
+                    gray=run.plan.gray,
                 )
         self._release(run.plan)
 
@@ -536,6 +611,21 @@ class _ImageJobs:
             last = self._open == 0
         if last:
             self.scheduler.ended(self.run)
+
+
+def _check_cleanup(spec: RenderSpec, loaded: LoadedModel) -> None:
+    """Refuse a level that the model could not be told; "none" and "auto" fit every model.
+
+    Raises:
+        UsageError: it could not.
+    """
+    if spec.cleanup and not loaded.model.takes_cleanup:
+        raise UsageError(
+            "--cleanup",
+            got=f"{spec.cleanup:g} for --model {spec.model}, which cannot be told",
+            expected="a model that can be told how lossy an image is",
+            cure="leave --cleanup out, or choose one that 'liif models' lists with cleanup",
+        )
 
 
 def _cell(spec: RenderSpec, loaded: LoadedModel) -> CellPolicy:

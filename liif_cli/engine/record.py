@@ -35,26 +35,32 @@ class OutputState(Enum):
 
 @dataclass(frozen=True)
 class Record:
-    """Identity of the plan that made an output, the file it made, and the model's name."""
+    """Identity of the plan that made an output, the file it made, and the model's name.
+
+    ``checksum`` is the CRC-32C of a file's content, empty for a store, which has its own. ``gray``
+    is whether the input was found to be gray, None where nobody looked.
+    """
 
     identity: dict[str, Any]
     size: int
     mtime_ns: int
     model: str = ""
     checksum: str = ""
-    """CRC-32C of a file's content, empty for a store, which has its own."""
+    gray: bool | None = None
 
     @classmethod
     def of(cls, plan: RenderPlan, written: Path) -> Record:
         """The record of a file that is written but has not its final name yet."""
-        return cls.of_file(plan.identity(), written, plan.model)
+        return cls.of_file(plan.identity(), written, plan.model, plan.gray)
 
     @classmethod
-    def of_file(cls, identity: dict[str, Any], written: Path, model: str = "") -> Record:
-        """As ``of``, from the identity of a plan and the name of its model."""
+    def of_file(
+        cls, identity: dict[str, Any], written: Path, model: str = "", gray: bool | None = None
+    ) -> Record:
+        """As ``of``, from the identity of a plan, the name of its model, and what it found."""
         size, mtime_ns = _stat(written)
         checksum = "" if written.is_dir() else file_checksum(written)
-        return cls(identity, size, mtime_ns, model, checksum)
+        return cls(identity, size, mtime_ns, model, checksum, gray)
 
     @classmethod
     def read(cls, output: Path) -> Record | None:
@@ -69,6 +75,7 @@ class Record:
                 int(data["mtime_ns"]),
                 str(data.get("model", "")),
                 checksum=str(data.get("checksum", "")),
+                gray=data.get("gray"),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -88,6 +95,7 @@ class Record:
             "size": self.size,
             "mtime_ns": self.mtime_ns,
             "checksum": self.checksum,
+            "gray": self.gray,
         }
         text = json.dumps(data, indent=1, sort_keys=True) + "\n"
         write_atomically(_path(output), text.encode())
@@ -159,6 +167,8 @@ def _difference(key: str, was: Any, now: Any, models: tuple[str, str]) -> str:
         if before == after:
             return f"the weights of model {after} changed"
         return f"model: was {before or 'another'}, now {after}"
+    if key == "gray":
+        return "the input is gray, and was taken for coloured" if now else "the input is coloured"
     if key == "roi":
         was, now = (
             [roi[side] for side in ("col_off", "row_off", "width", "height")] if roi else None

@@ -80,6 +80,7 @@ def model_cost(
         query_macs=per_pixel,
         query_bytes=decoder.query_bytes(min(tile, rows.n_out), min(tile, cols.n_out), scale),
         exact_tiling=decoder.exact_tiling,
+        takes_cleanup=model.takes_cleanup,
     )
 
 
@@ -142,7 +143,10 @@ class Direct:
         channels: int,
         values: tuple[float, float] | None,
     ) -> None:
-        """Fill ``target`` (h, w, channels) with the pixels of normalised colours (h, w, 3)."""
+        """Fill ``target`` (h, w, 1 or 3) with the pixels of normalised colours (h, w, 3).
+
+        One channel, gray, fills all of the target's.
+        """
         target[...] = to_pixels(colours, channels, target.dtype, values)
         self.placed += 1
 
@@ -255,6 +259,7 @@ def render_array(
     precision: str = "fp32",
     tile: int = 512,
     self_ensemble: bool = False,
+    cleanup: float = 0.0,
 ) -> npt.NDArray[np.float32]:
     """Upscale an image that fits the memory, as one window.
 
@@ -268,10 +273,12 @@ def render_array(
         precision: fp32, fp16 or bf16.
         tile: side of a query in output pixels.
         self_ensemble: average over the 8 flips and turns.
+        cleanup: how lossy the image is, in [0, 100], for a model that can be told.
 
     Returns:
         Colours (height, width, 3), float32, about [0, 1]: neither clamped nor rounded.
     """
+    model = model.told(cleanup)
     read = Window.whole(*pixels.shape[:2])
     rows, cols = (AxisMap(a, b) for a, b in zip(pixels.shape[:2], out_shape, strict=True))
     sampling = Sampling(rows, cols, CellPolicy.of(cell), device, precision)
@@ -368,8 +375,10 @@ def _answer(
         one_pass: which channels.
         stopped: asked between tiles; True ends the work, and what is answered then is no image.
     """
+    # no format loses alpha as it loses colour
+    model = model.told(0.0 if one_pass.alpha else plan.cleanup)
     sampling = Sampling.of(plan)
-    window, shown = task.read, pixels[..., slice(*one_pass.span)]
+    window, shown = task.read, pixels[..., slice(*one_pass.seen)]
     flat: FlatAlpha | None = None
     if plan.alpha:
         alpha = pixels[..., -1].astype(np.float32) / np.float32(FULL_SCALE[plan.dtype])

@@ -20,7 +20,7 @@ from liif_cli.engine.render import render_task
 from liif_cli.engine.unfinished import store_attributes, store_path, unpacked_path
 from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
-from liif_cli.io import exporter_for, open_source
+from liif_cli.io import exporter_for
 from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
@@ -70,48 +70,50 @@ class ImageRun:
 
     Args:
         plan: the image's plan.
-        info: what its source said, for the colour profile and the resolution.
+        source: its input, open; closed at the end.
         model: network on the plan's device and in its precision.
         listen: told of every finished task and of the end.
         stop: set when the work should end early; what a store holds by then stays.
         exact: gives the network in fp32, for tasks that overflow a lower precision.
+        started: when the input was opened, on the monotonic clock.
     """
 
     def __init__(
         self,
         plan: RenderPlan,
-        info: ImageInfo,
+        source: Source,
         model: Model,
         listen: Listener,
         stop: threading.Event,
         exact: Callable[[], Model],
+        started: float,
     ) -> None:
-        self.plan, self.info, self.model = plan, info, model
+        # for the colour profile and the resolution, of the file as it was
+        self.plan, self.info, self.model = plan, source.info, model
         self.listen, self.stop, self.exact = listen, stop, exact
         self.input, self.output = Path(plan.input), Path(plan.output)
         self.store_path = store_path(self.output)
         self.unpacked = unpacked_path(self.output)
-        self.started = time.monotonic()
+        self.started = started
         self.error: Exception | None = None
-        self._source: Source | None = None
+        self._source: Source | None = source
         self._store: TileStore | None = None
         self._array: ArrayPixels | None = None
         self._missing: set[Window] = set()
 
     def open(self) -> int:
-        """Open the input, and the store or the memory; returns pixels that are done already.
+        """Open the store or the memory; returns pixels that are done already.
 
         Raises:
-            InputError: the input cannot be read.
+            InputError: the input cannot be unpacked.
             OutputError: the output folder cannot be written.
         """
         with output_errors(self.output):
             self.output.parent.mkdir(parents=True, exist_ok=True)
             self._rescue()
             remove_stale(self.output)
-        self._source = open_source(self.input, self.plan.page)
         plan = self.plan
-        if plan.unpack:
+        if plan.unpack and self._source is not None:
             self._source = self._unpacked(self._source)
         if not plan.via_store:
             self._array = ArrayPixels(*plan.region.shape, plan.channels, plan.dtype)

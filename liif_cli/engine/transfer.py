@@ -94,7 +94,9 @@ class _OnItsWay:
         if not self.buffer[self.size]:
             raise not_finite("colours")
         wire = WIRE_DTYPES[self.target.dtype.name]
-        samples = self.buffer[: self.size].view(wire).numpy().reshape(self.target.shape)
+        # one channel goes into three where those are equal
+        shape = (*self.target.shape[:2], -1)
+        samples = self.buffer[: self.size].view(wire).numpy().reshape(shape)
         if self.target.dtype == np.uint16:
             # back by 32,768, which is the highest bit of a number modulo 65,536
             np.bitwise_xor(samples.view(np.uint16), np.uint16(HALF_RANGE), out=self.target)
@@ -131,8 +133,8 @@ class TileRing:
 
         Args:
             colours: on the device; overwritten.
-            target: (h, w, channels) of any sample type, filled when the tile is placed.
-            channels: 1 or 3.
+            target: (h, w, 1 or 3) of any sample type, filled when the tile is placed.
+            channels: 1 or 3; 1 fills all of the target's.
             values: of black and white; None is the range of the sample type.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from liif_cli.engine.record import differences
+from liif_cli.engine.record import Record, differences
 from liif_cli.errors import OutputError
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import Cut, RenderPlan
@@ -92,6 +92,27 @@ class Unfinished:
         if tile is not None and tile != self.cut.tile:
             found.append(f"tile: was {self.cut.tile}, now {tile}")
         return "; ".join(found)
+
+
+def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:
+    """Whether the input was found to be gray by who made what lies at the output or beside it.
+
+    Args:
+        plan: of the same output; its own ``gray`` does not matter.
+        found: the half-rendered store there.
+
+    Returns:
+        None where nobody looked, or at another input.
+    """
+    record = Record.read(Path(plan.output))
+    before = [(record.identity, record.gray)] if record is not None else []
+    before += [(found.identity, None)] if found is not None else []
+    for identity, looked in before:
+        gray = identity.get("gray", looked)
+        same = (identity.get("input"), identity.get("page")) == (plan.input_digest, plan.page)
+        if same and isinstance(gray, bool):
+            return gray
+    return None
 
 
 def _pixel_files(path: Path) -> Iterator[Path]:

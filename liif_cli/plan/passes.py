@@ -2,7 +2,7 @@
 
 A network knows RGB images, so that each pass gives it three channels: the colours of an RGB image
 at once; gray, one band, or alpha three times over. Bands are never put together as RGB, since the
-network would carry edges of one into another.
+network would carry edges of one into another. Three equal colours are gray, and stay equal.
 """
 
 from __future__ import annotations
@@ -20,20 +20,31 @@ BLEED = 16
 
 @dataclass(frozen=True)
 class RenderPass:
-    """Channels ``start`` to ``stop``, 1 or 3 of them, whose ``low`` is black and ``high`` white."""
+    """Channels ``start`` to ``stop``, 1 or 3 of them, whose ``low`` is black and ``high`` white.
+
+    ``gray``: there are three equal ones, of which the network sees one.
+    """
 
     start: int
     stop: int
     low: float
     high: float
     alpha: bool = False
+    gray: bool = False
 
     @property
     def channels(self) -> int:
-        return self.stop - self.start
+        """How many the network sees, and answers."""
+        return 1 if self.gray else self.stop - self.start
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Those that the network sees."""
+        return self.start, self.start + self.channels
 
     @property
     def span(self) -> tuple[int, int]:
+        """Those that are written."""
         return self.start, self.stop
 
     @property
@@ -48,7 +59,7 @@ def pass_count(channels: int, alpha: bool) -> int:
 
 
 def render_passes(
-    channels: int, alpha: bool, ranges: tuple[Range, ...], full: float
+    channels: int, alpha: bool, ranges: tuple[Range, ...], full: float, gray: bool = False
 ) -> list[RenderPass]:
     """The passes in the order of the channels.
 
@@ -57,12 +68,13 @@ def render_passes(
         alpha: whether the last one is alpha.
         ranges: (black, white) of all colours together, or a pair a band; none for (0, full).
         full: the highest value of the sample type, and that of opaque alpha.
+        gray: whether the three colours are equal everywhere.
     """
     colours = channels - alpha
     width = colours if colours in (1, 3) else 1
     ranges = ranges or ((0.0, full),) * (colours // width)
     found = [
-        RenderPass(start, start + width, *pair)
+        RenderPass(start, start + width, *pair, gray=gray and width == 3)
         for start, pair in zip(range(0, colours, width), ranges, strict=True)
     ]
     if alpha:

@@ -93,6 +93,11 @@ class RenderPlan:
             cut are always those of the whole.
         unpack: the input is unpacked to the disk first, and read by window from there.
         compression, pyramid: choices that the output's format offers; empty where it offers none.
+        cleanup: how lossy the network is told that the colours are, in [0, 100]; 0 is clean, and
+            for models that cannot be told.
+        gray: all of the input's three colours are equal everywhere: they go through the network
+            once, as gray, and stay equal. False where there is no need to know: for other images
+            than RGB.
     """
 
     input: str
@@ -129,6 +134,8 @@ class RenderPlan:
     unpack: bool = False
     compression: str = ""
     pyramid: str = ""
+    cleanup: float = 0.0
+    gray: bool = False
 
     @property
     def rows(self) -> AxisMap:
@@ -168,7 +175,7 @@ class RenderPlan:
     def passes(self) -> list[RenderPass]:
         """Which channels go through the network together."""
         full = 1.0 if self.dtype == "float32" else float(np.iinfo(self.dtype).max)
-        return render_passes(self.channels, self.alpha, self.ranges, full)
+        return render_passes(self.channels, self.alpha, self.ranges, full, self.gray)
 
     @property
     def cut(self) -> Cut:
@@ -196,7 +203,13 @@ class RenderPlan:
     def identity(self) -> dict[str, Any]:
         """What decides the pixels and the file; two runs of equal identity give one result."""
         roi = {"roi": dataclasses.asdict(self.roi)} if self.roi is not None else {}
-        choices = {"compression": self.compression, "pyramid": self.pyramid}
+        # said where they are something only: outputs of before have neither
+        choices = {
+            "compression": self.compression,
+            "pyramid": self.pyramid,
+            "cleanup": self.cleanup,
+            "gray": self.gray,
+        }
         return {
             **roi,
             "version": RENDER_VERSION,

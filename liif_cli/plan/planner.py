@@ -163,6 +163,7 @@ def make_plan(
             unpack=layout.unpack,
             compression=compression,
             pyramid=pyramid,
+            cleanup=_cleanup(spec, source, cost),
         )
     raise problem or PlanError(f"no output format for {source.path}")
 
@@ -215,6 +216,13 @@ def _part_of(
                 f"raise --max-memory, or use a format that streams instead of {output.format}",
             )
     return dataclasses.replace(whole, via_store=True, memory={**memory, "exporter": STREAM_BYTES})
+
+
+def _cleanup(spec: RenderSpec, source: InputFacts, cost: ModelCost) -> float:
+    """How lossy the network is told that the image is."""
+    if not cost.takes_cleanup:
+        return 0.0
+    return source.cleanup if spec.cleanup is None else spec.cleanup
 
 
 def _cell(spec: RenderSpec, in_shape: tuple[int, int], out_shape: tuple[int, int]) -> CellPolicy:

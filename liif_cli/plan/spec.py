@@ -42,6 +42,8 @@ class RenderSpec:
         verify: re-read finished stores, and render their damaged shards again.
         compression: one of ``COMPRESSIONS``; auto is the format's own default.
         pyramid: one of ``PYRAMIDS``: where reduced levels go; auto is the format's own default.
+        cleanup: how lossy the inputs are, in [0, 100], for models that can be told; None is what
+            each file says.
     """
 
     size: SizeRequest
@@ -62,6 +64,7 @@ class RenderSpec:
     roi: Window | None = None
     compression: str = "auto"
     pyramid: str = "auto"
+    cleanup: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class ModelCost:
         query_macs: multiply-adds an output pixel.
         query_bytes: peak bytes of one tile's query, its result included.
         exact_tiling: False when a pixel depends on the tile it is rendered in.
+        takes_cleanup: whether it can be told how lossy an image is.
     """
 
     radius: tuple[int, int]
@@ -85,6 +89,7 @@ class ModelCost:
     query_macs: int
     query_bytes: int
     exact_tiling: bool = True
+    takes_cleanup: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ class InputFacts:
     ``unpack_bytes`` while it is unpacked instead, None where it cannot be.
     ``digest`` identifies the content. ``alpha``: the last channel is alpha. ``ranges``: (black,
     white) of all colours together, or a pair a band; none where all span their sample type.
+    ``cleanup`` is how lossy the file is (``io.base.ImageInfo``).
     """
 
     path: str
@@ -124,6 +130,7 @@ class InputFacts:
     ranges: tuple[tuple[float, float], ...] = ()
     page: int = 1
     unpack_bytes: int | None = None
+    cleanup: float = 0.0
 
 
 @dataclass(frozen=True)

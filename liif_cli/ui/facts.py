@@ -68,6 +68,7 @@ def _image(path: Path) -> Facts:
         "holds": kind_of(info.channels, info.alpha) + (f" from {info.kind}" if info.kind else ""),
         "samples": info.dtype.name,
         "stated range": _pair(info.stated_range),
+        "cleanup": round(info.cleanup),
         "pages": info.pages,
         "icc": f"{len(info.icc)} bytes" if info.icc else None,
         # files round it to pixels a metre
@@ -122,12 +123,13 @@ def _weights(path: Path) -> Facts:
 
 
 def network_facts(found: Checkpoint) -> Facts:
-    """Names, arguments and parameter count of a network."""
-    spec = found.spec
+    """Names, arguments and parameter count of a network, and whether ``--cleanup`` is for it."""
+    spec, model = found.spec, found.build()
     return {
         "encoder": _part(spec.encoder) if spec.encoder else None,
         "decoder": _part(spec.decoder),
-        "parameters": found.build().parameter_count,
+        "parameters": model.parameter_count,
+        "cleanup": model.takes_cleanup,
     }
 
 

@@ -15,8 +15,12 @@ def sides(shape: tuple[int, int]) -> str:
 
 
 def deviations(plan: RenderPlan) -> list[str]:
-    """What of a plan is not the paper's plain rendering: the cell, a scale on the way."""
+    """What of a plan is not the paper's plain rendering: what the network is told, a scale on the
+    way, three colours as one.
+    """
     told = [f"cell {plan.cell}"] if plan.cell != SCALED else []
+    told += [f"cleanup {plan.cleanup:g}"] if plan.cleanup else []
+    told += ["as gray"] if plan.gray else []
     if plan.via is None:
         return told
     between = SizeRequest(scale=(plan.via, plan.via)).output_shape(*plan.in_shape)

@@ -11,7 +11,7 @@ from liif_cli.models.loader import DEFAULT_MODEL, KERNELS, shipped
 from liif_cli.ui.facts import Facts, network_facts, text_of
 from liif_cli.ui.format import size_of
 
-COLUMNS = ("name", "encoder", "decoder", "parameters", "file", "PSNR", "Mpx/s")
+COLUMNS = ("name", "encoder", "decoder", "parameters", "cleanup", "file", "PSNR", "Mpx/s")
 MEASURED_SCALES = (2, 4, 16)
 
 
@@ -43,6 +43,7 @@ def shipped_models(*, measure: bool = False) -> list[Facts]:
             "encoder": None,
             "decoder": name,
             "parameters": 0,
+            "cleanup": False,
             "file": None,
             "psnr": None,
         }
@@ -77,6 +78,7 @@ def print_models(found: list[Facts]) -> None:
 
 def _cells(facts: Facts) -> list[str]:
     star = " *" if facts["default"] else ""
-    keys = ("encoder", "decoder", "parameters", "file", "psnr", "mpx_per_second")
-    values = (facts.get(key) for key in keys)
+    keys = ("encoder", "decoder", "parameters", "cleanup", "file", "psnr", "mpx_per_second")
+    # networks that are told nothing have a dash there, as everything that is missing
+    values = (None if facts.get(key) is False else facts.get(key) for key in keys)
     return [f"{facts['name']}{star}", *map(text_of, values)]

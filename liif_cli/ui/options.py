@@ -107,6 +107,26 @@ class CellType(_TextType):
         return CellPolicy.of(value)
 
 
+class CleanupType(_TextType):
+    """auto as None, none as 0, or a number of 0 to 100."""
+
+    name = "auto|none|0..100"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
+        text = str(value).strip().lower()
+        if text in ("auto", "none"):
+            return None if text == "auto" else 0.0
+        level = float(text) if _SCALE.fullmatch(text) else math.inf
+        if level > 100:
+            raise UsageError(
+                "--cleanup",
+                got=repr(value),
+                expected="auto, none or a number of 0 to 100",
+                cure="for instance --cleanup 30 for a JPEG that was of quality 70 once",
+            )
+        return level
+
+
 class ViaType(_TextType):
     """A scale of 1 or more, exact."""
 
@@ -402,6 +422,14 @@ def render_options(command: F) -> F:
             "--via",
             type=ViaType(),
             help="Render at scale S and resample that by Lanczos to the wanted size.",
+        ),
+        click.option(
+            "--cleanup",
+            type=CleanupType(),
+            help="How lossy the inputs are, for models that can be told: 0 is clean; of a JPEG, "
+            "100 less its quality. auto: what each file says, and clean for PNG and the like; "
+            "none: clean. No file knows what was lost before it was last saved: give a number "
+            "then. [default: auto]",
         ),
         click.option(
             "--tile",

@@ -97,6 +97,8 @@ def _image(result: ImageResult) -> dict[str, Any]:
         "pixels": result.pixels,
         "seconds": round(result.seconds, 3),
         "mpx_per_s": round(speed, 4) if speed is not None else None,
+        "cleanup": result.cleanup,
+        "gray": result.gray,
         "error": result.error,
     }
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from liif_cli.engine import render
 from liif_cli.engine.batch import upscale_batch
-from liif_cli.engine.render import WindowRenderer, model_cost, render_task, to_pixels
+from liif_cli.engine.render import Direct, WindowRenderer, model_cost, render_task, to_pixels
 from liif_cli.engine.transfer import CudaCopies, TileRing
 from liif_cli.errors import RenderError
 from liif_cli.geometry.axis import AxisMap
@@ -87,6 +87,19 @@ def test_tiles_arrive_in_order_and_are_the_direct_ones(
     for number, (target, side) in enumerate(zip(targets, sides, strict=True)):
         expected = to_pixels(colours_of(number, *side), channels, np.dtype(dtype), values)
         np.testing.assert_array_equal(target, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_gray_fills_three_channels(dtype: str) -> None:
+    ring, target = ring_of(LateCopies()), np.zeros((5, 7, 4), dtype)
+    ring.put(colours_of(3), target[..., :3], 1, None)
+    ring.place()
+    direct = np.zeros((5, 7, 3), dtype)
+    Direct().put(colours_of(3), direct, 1, None)
+    np.testing.assert_array_equal(target[..., :3], direct)
+    np.testing.assert_array_equal(direct, np.repeat(direct[..., :1], 3, 2))
+    assert direct.any()
+    assert not target[..., 3].any()
 
 
 @pytest.mark.parametrize("level", [0, 1, 32767, 32768, 65534, 65535])

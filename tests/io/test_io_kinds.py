@@ -17,7 +17,7 @@ from liif_cli.errors import InputError
 from liif_cli.geometry.window import Window
 from liif_cli.io import open_source
 from liif_cli.io.cmyk import to_rgb
-from liif_cli.io.values import sample_ranges
+from liif_cli.io.values import measure
 
 HEIGHT, WIDTH = 45, 70
 
@@ -260,7 +260,7 @@ def test_the_range_of_floats(tmp_path, picture):
     def ranges(pixels, name="a.tif", **options):
         path = tmp_path / name
         tifffile.imwrite(path, pixels.astype(np.float32), **options)
-        return sample_ranges(open_source(path))
+        return measure(open_source(path)).ranges
 
     unit = picture(HEIGHT, WIDTH, 1, np.float32)
     low, high = float(unit.min()), float(unit.max())
@@ -286,13 +286,13 @@ def test_the_first_bad_sample_is_named(tmp_path, picture):
     pixels[612, 33, 1] = np.nan
     tifffile.imwrite(path, pixels, photometric="rgb")
     with pytest.raises(InputError, match="row 612, column 33, channel 1"):
-        sample_ranges(open_source(path))
+        measure(open_source(path))
 
 
 def test_whole_numbers_mean_their_type(tmp_path, picture):
     path = tmp_path / "dark.tif"
     tifffile.imwrite(path, picture(HEIGHT, WIDTH, 1, np.uint16) // 16)
-    assert sample_ranges(open_source(path)) == ()
+    assert measure(open_source(path)).ranges == ()
 
 
 # --- metadata

@@ -38,10 +38,11 @@ def plan_of(
     cost: ModelCost = COST,
     machine: Machine = MACHINE,
     dtype: str = "uint8",
+    lossy: float = 0.0,
     **options: object,
 ) -> RenderPlan:
     spec = RenderSpec(size=size, model="m", **options)  # type: ignore[arg-type]
-    source = InputFacts("in/a.png", "png", shape, dtype, digest="d", decoded_bytes=0)
+    source = InputFacts("in/a.png", "png", shape, dtype, digest="d", cleanup=lossy)
     return make_plan(spec, source, outputs, cost, machine, model_digest="w", precision="fp32")
 
 
@@ -297,3 +298,44 @@ def test_default_memory_is_half_of_the_free_one_capped() -> None:
     assert default_allowed(100 * GIB) == 4 * GIB
     assert format_bytes(1.5 * GIB) == "1.5 GiB"
     assert format_bytes(512) == "512 B"
+
+
+@pytest.mark.parametrize(
+    ("takes", "lossy", "asked", "expected"),
+    [
+        (False, 40.0, None, 0.0),
+        (False, 40.0, 0.0, 0.0),
+        (True, 40.0, None, 40.0),
+        (True, 0.0, None, 0.0),
+        (True, 40.0, 0.0, 0.0),
+        (True, 40.0, 12.5, 12.5),
+    ],
+)
+def test_how_lossy_the_network_is_told_that_an_image_is(
+    takes: bool, lossy: float, asked: float | None, expected: float
+) -> None:
+    cost = dataclasses.replace(COST, takes_cleanup=takes)
+    plan = plan_of(SizeRequest.from_scale("2"), cost=cost, lossy=lossy, cleanup=asked)
+    assert plan.cleanup == expected
+    assert RenderPlan.from_json(plan.to_json()) == plan
+    # what is not told is not part of the identity: outputs of before stay finished
+    assert plan.identity().get("cleanup", 0.0) == expected
+    assert ("cleanup" in plan.identity()) == (expected > 0)
+    assert ("cleanup" in plan.store_identity()) == (expected > 0)
+
+
+def test_a_gray_image_goes_through_the_network_once_and_is_written_three_times() -> None:
+    plan = plan_of(SizeRequest.from_scale("2"))
+    gray = dataclasses.replace(plan, gray=True)
+    assert [(one.seen, one.span, one.channels) for one in plan.passes] == [((0, 3), (0, 3), 3)]
+    assert [(one.seen, one.span, one.channels) for one in gray.passes] == [((0, 1), (0, 3), 1)]
+    with_alpha = dataclasses.replace(gray, channels=4, alpha=True)
+    assert [(one.seen, one.span) for one in with_alpha.passes] == [
+        ((0, 1), (0, 3)),
+        ((3, 4), (3, 4)),
+    ]
+    assert "gray" not in plan.identity()
+    assert gray.identity()["gray"] is True
+    assert gray.fingerprint != plan.fingerprint
+    assert gray.store_fingerprint != plan.store_fingerprint
+    assert RenderPlan.from_json(gray.to_json()) == gray

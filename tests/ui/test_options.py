@@ -10,6 +10,7 @@ from liif_cli.errors import UsageError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.ui.options import (
     AssignmentType,
+    CleanupType,
     DeviceType,
     MemoryType,
     ScaleType,
@@ -55,6 +56,20 @@ def test_device(text: str) -> None:
 def test_device_that_is_none(text: str) -> None:
     with pytest.raises(UsageError, match="expected auto, cpu, cuda or cuda:N"):
         convert(DeviceType(), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("auto", None), ("none", 0.0), ("0", 0.0), ("15", 15.0), ("37.5", 37.5), (" 100 ", 100.0)],
+)
+def test_cleanup(text: str, level: float | None) -> None:
+    assert convert(CleanupType(), text) == level
+
+
+@pytest.mark.parametrize("text", ["", "some", "-1", "100.1", "1e1", "nan", "inf", "0x10", "10%"])
+def test_cleanup_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--cleanup: got .*expected auto, none or a number of 0"):
+        convert(CleanupType(), text)
 
 
 def test_size_and_scale_are_width_first() -> None:

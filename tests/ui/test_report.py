@@ -11,7 +11,16 @@ from liif_cli.engine.batch import BatchReport, ImageResult
 from liif_cli.errors import OutputError, UsageError
 from liif_cli.ui.report import check_report_path, print_summary, write_report
 
-DONE = ImageResult(Path("in/a.png"), Path("out/a.png"), "done", (200, 300), 60_000, 0.5)
+DONE = ImageResult(
+    Path("in/a.png"),
+    Path("out/a.png"),
+    "done",
+    (200, 300),
+    60_000,
+    0.5,
+    cleanup=15.0,
+    gray=True,
+)
 SKIPPED = ImageResult(Path("in/b.png"), Path("out/b.png"), "skipped", (200, 300))
 FAILED = ImageResult(Path("in/[c].png"), None, "failed", error="out of memory")
 STOPPED = ImageResult(Path("in/d.png"), None, "interrupted")
@@ -62,6 +71,8 @@ def test_json(tmp_path: Path) -> None:
         "pixels": 60_000,
         "seconds": 0.5,
         "mpx_per_s": 0.12,
+        "cleanup": 15.0,
+        "gray": True,
         "error": None,
     }
     assert data["images"][1]["error"] == "out of memory"

@@ -67,8 +67,8 @@ def expected_loss(table: Table) -> float:
     """The mean squared error that a table costs a photo, in levels of 8 bits.
 
     Every frequency (row, col) but the mean, (0, 0), is taken to be Laplacian with a mean magnitude
-    of 57.5 / (row^2 + col^2)^(1.25 / 2), and is rounded to whole steps. The mean is wide against any
-    step, and costs a twelfth of the step's square.
+    of 57.5 / (row^2 + col^2)^(1.25 / 2), and is rounded to whole steps. The mean is wide against
+    any step, and costs a twelfth of the step's square.
     """
     radius = np.hypot(_ROW, _COL).ravel()[1:]
     rate = radius**_FALL / _MAGNITUDE

@@ -157,7 +157,7 @@ class TiffSource:
         )
 
     def _level(self) -> float:
-        """How lossy JPEG and WebP inside of the file are, by the first strip or tile with pixels."""
+        """How lossy JPEG and WebP inside of the file are, by the first strip or tile there is."""
         compression, tables = int(self._page.compression), self._page.jpegtables
         first = next((index for index, count in enumerate(self._counts) if count), None)
         if compression not in (_NEW_JPEG, _WEBP) or first is None:

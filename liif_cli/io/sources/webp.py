@@ -17,10 +17,13 @@ from liif_cli.io.refusals import animated, damaged, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _ANIMATION, _ALPHA = 0x02, 0x10
+_FIRST_ROWS = 16
 
 
 class WebpSource(WholeFileSource):
-    """A WebP file; the format knows no gray, so that pixels are always RGB."""
+    """A WebP file; the format knows no gray, so that pixels are always RGB, of equal colours where
+    the chroma of a lossy file is neutral.
+    """
 
     format = "webp"
     suffixes = (".webp",)
@@ -56,7 +59,21 @@ class WebpSource(WholeFileSource):
         import imagecodecs
 
         pixels: Pixels = imagecodecs.webp_decode(data, hasalpha=self.info.alpha)
+        if self.info.cleanup and _neutral(pixels[:_FIRST_ROWS]) and _neutral(pixels):
+            pixels = pixels if pixels.flags.writeable else pixels.copy()
+            pixels[..., 1] = pixels[..., 0]
         return pixels
+
+
+def _neutral(pixels: Pixels) -> bool:
+    """Whether pixels (h, w, 3 or 4) have no chroma, but for the rounding of the decoder.
+
+    libwebp adds up green in other steps than red and blue (VP8YUVToG in src/dsp/yuv.h): without
+    chroma it comes out the same, or one less. The least chroma there is moves red or blue by more.
+    """
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    # in uint8, 0 - 1 is 255
+    return np.array_equal(red, blue) and bool((red - green <= 1).all())
 
 
 def webp_level(path: Path, data: bytes) -> float:
