@@ -25,8 +25,9 @@ class Encoder(Protocol):
     channels: int
     """Channels of feat."""
     takes_cleanup: bool
-    """Whether it can be told how lossy an image is. It then takes ``cleanup`` (N,) in [0, 100] as a
-    second argument, and ``told_encoder(cleanup)`` gives the encoder for images of one level."""
+    """Whether it can be told how lossy an image is; not needed where it cannot. It then takes
+    ``cleanup`` (N,) in [0, 100] as a second argument, and ``told_encoder(cleanup)`` gives the
+    encoder for images of one level."""
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor: ...
 

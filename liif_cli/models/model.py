@@ -174,7 +174,8 @@ class Model(nn.Module):
         """
         if self.encoder is None:
             return image
-        told = () if cleanup is None or not self.encoder.takes_cleanup else (cleanup,)
+        takes = cleanup is not None and getattr(self.encoder, "takes_cleanup", False)
+        told = (cleanup,) if takes else ()
         image = image.contiguous(memory_format=torch.channels_last)
         feat: torch.Tensor = self.encoder(image, *told)
         return feat

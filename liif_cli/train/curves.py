@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import csv
+import math
 from io import BytesIO
 from pathlib import Path
 
 from liif_cli.io.atomic import write_atomically
 
+Curve = list[tuple[int, float]]
+"""(iteration, value) in the order of the iterations."""
 
-def read_curves(table: Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """(iteration, loss) and (iteration, PSNR in dB) of a training's table; broken lines left out.
+_COLUMNS = ("loss", "psnr", "lossy_psnr")
 
-    A training that went on from an earlier state wrote some iterations twice: the later ones count.
+
+def read_curves(table: Path) -> tuple[Curve, Curve, Curve]:
+    """Loss, PSNR in dB, and PSNR of lossy inputs of a training's table; broken lines left out.
+
+    A training that resumed from an earlier state wrote some iterations twice: the later ones count.
     """
-    losses: dict[int, float] = {}
-    psnrs: dict[int, float] = {}
+    curves: tuple[dict[int, float], ...] = ({}, {}, {})
     with table.open(newline="") as file:
         for row in csv.DictReader(file):
             try:
-                iteration, loss = int(row["iteration"]), float(row["loss"])
-                psnr = float(row["psnr"]) if row["psnr"] else None
+                iteration, loss = int(row["iteration"]), row["loss"]
+                values = [float(loss), *(float(row.get(key) or "nan") for key in _COLUMNS[1:])]
             except (KeyError, TypeError, ValueError):
                 continue
-            for curve in (losses, psnrs):
+            for curve, value in zip(curves, values, strict=True):
                 for later in [key for key in reversed(curve) if key >= iteration]:
                     del curve[later]
-            losses[iteration] = loss
-            if psnr is not None:
-                psnrs[iteration] = psnr
-    return list(losses.items()), list(psnrs.items())
+                if not math.isnan(value):
+                    curve[iteration] = value
+    losses, psnrs, lossy = (list(curve.items()) for curve in curves)
+    return losses, psnrs, lossy
 
 
 def draw(table: Path, target: Path) -> None:
@@ -44,7 +49,8 @@ def draw(table: Path, target: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    losses, psnrs = read_curves(table)
+    losses, *validations = read_curves(table)
+    psnrs = validations[0]
     figure = Figure(figsize=(8, 6 if psnrs else 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     plots = figure.subplots(2 if psnrs else 1, 1, sharex=True, squeeze=False)[:, 0]
@@ -57,16 +63,23 @@ def draw(table: Path, target: Path) -> None:
         plots[0].yaxis.set_minor_formatter("{x:.3g}")
     if psnrs:
         marker = "o" if len(psnrs) <= 60 else ""
-        plots[1].plot(*zip(*psnrs, strict=True), color="tab:orange", marker=marker, markersize=4)
         plots[1].set_ylabel("validation PSNR, RGB (dB)")
-        iteration, best = psnrs[-1]
-        plots[1].annotate(
-            f"{best:.2f}",
-            (iteration, best),
-            xytext=(0, -12),
-            textcoords="offset points",
-            ha="right",
-        )
+        kinds = (("clean", "tab:orange"), ("of JPEG", "tab:green"))
+        for curve, (label, colour) in zip(validations, kinds, strict=True):
+            if not curve:
+                continue
+            plots[1].plot(
+                *zip(*curve, strict=True), color=colour, marker=marker, markersize=4, label=label
+            )
+            plots[1].annotate(
+                f"{curve[-1][1]:.2f}",
+                curve[-1],
+                xytext=(0, -12),
+                textcoords="offset points",
+                ha="right",
+            )
+        if validations[1]:
+            plots[1].legend()
     plots[-1].set_xlabel("iteration")
     for plot in plots:
         plot.grid(alpha=0.3)

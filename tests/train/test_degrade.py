@@ -289,7 +289,12 @@ def test_a_batch_tells_the_level_and_its_input_has_8_bits() -> None:
     recipe = dataclasses.replace(
         preset("edsr-small-lmliif-real"), crop=CROP, samples=64, scale_max=4.0
     )
-    sampler = make_sampler(recipe, photos(), "corner", torch.Generator().manual_seed(8), CPU)
+
+    def sampler_of_recipe() -> CropSampler:
+        generator = torch.Generator().manual_seed(8)
+        return make_sampler(recipe, photos(), "corner", generator, CPU, pages=photos(2, seed=6))
+
+    sampler = sampler_of_recipe()
     levels = []
     for _ in range(10):
         batch = sampler.draw(8)
@@ -302,7 +307,7 @@ def test_a_batch_tells_the_level_and_its_input_has_8_bits() -> None:
         levels += batch.cleanup.tolist()
     assert 0 < levels.count(0) < 60
     assert max(levels) <= 100
-    again = make_sampler(recipe, photos(), "corner", torch.Generator().manual_seed(8), CPU)
+    again = sampler_of_recipe()
     assert [level for _ in range(10) for level in again.draw(8).cleanup.tolist()] == levels
 
 

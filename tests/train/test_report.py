@@ -18,8 +18,8 @@ from liif_cli.train.schedule import Schedule
 from liif_cli.train.stepclock import Speed, StepClock
 
 
-def report(iteration: int, psnr: float | None = None) -> TrainReport:
-    return TrainReport(iteration, 1000, 1 / iteration, 1e-3, 1.0, psnr, 20.0, 0.04, 0.5)
+def report(iteration: int, psnr: float | None = None, lossy: float | None = None) -> TrainReport:
+    return TrainReport(iteration, 1000, 1 / iteration, 1e-3, 1.0, psnr, 20.0, 0.04, 0.5, lossy)
 
 
 @pytest.fixture
@@ -31,14 +31,16 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_curves_are_read_back_and_later_runs_count(table: Path) -> None:
-    losses, psnrs = read_curves(table)
+    losses, psnrs, lossy = read_curves(table)
     assert losses == [(k, 1 / k) for k in range(100, 1001, 100)]
+    assert lossy == []
     assert psnrs == [(300, 23.0), (600, 26.0), (900, 29.0)]
     # killed after 1000, taken up at 550
     log = TrainLog(table, pytest.fail, fresh=False)
-    log.add(report(600, 30.0))
+    log.add(report(600, 30.0, 28.0))
     table.write_text(table.read_text() + "700,1000,broken\n")
-    losses, psnrs = read_curves(table)
+    losses, psnrs, lossy = read_curves(table)
+    assert lossy == [(600, 28.0)]
     assert [k for k, _ in losses] == [100, 200, 300, 400, 500, 600]
     assert psnrs == [(300, 23.0), (600, 30.0)]
 

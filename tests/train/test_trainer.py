@@ -22,6 +22,7 @@ from liif_cli.train.presets import REAL, Preset
 from liif_cli.train.report import TrainReport
 from liif_cli.train.schedule import Schedule
 from liif_cli.train.trainer import Trainer
+from liif_cli.train.validate import validation_psnr
 
 ENCODER = Part("edsr", {"n_resblocks": 1, "n_feats": 8})
 DECODERS = {
@@ -144,15 +145,29 @@ def test_training_samples_are_what_rendering_gives(kind: str) -> None:
         torch.testing.assert_close(sampled[index], whole[row[index], col[index]], atol=2e-6, rtol=0)
 
 
-@pytest.mark.parametrize("inputs", ["clean", "degraded"])
+NETWORKS = {"blind": {}, "told": {"cleanup": True}, "a pair": {"lossy": True}}
+"""How a network may be trained for degraded inputs."""
+
+
+def degraded(recipe: Preset, network: str) -> Preset:
+    """The recipe with every degradation there is, pages among its photos."""
+    options = NETWORKS[network]
+    encoder = recipe.spec.encoder
+    assert encoder is not None
+    encoder = Part(encoder.name, {**encoder.args, "cleanup": "cleanup" in options})
+    spec = dataclasses.replace(recipe.spec, encoder=encoder, lossy="lossy" in options)
+    return dataclasses.replace(recipe, spec=spec, **{**REAL, "graphics": 0.3})
+
+
+@pytest.mark.parametrize("inputs", ["clean", *NETWORKS])
 @pytest.mark.parametrize("kind", sorted(DECODERS))
 def test_a_resumed_training_is_the_undisturbed_one_bit_for_bit(
     kind: str, inputs: str, tmp_path: Path
 ) -> None:
     spec = ModelSpec(encoder=ENCODER, decoder=DECODERS[kind])
     recipe = dataclasses.replace(SMALL, spec=spec, schedule="step", step_every=0.3)
-    if inputs == "degraded":
-        recipe = dataclasses.replace(recipe, **REAL)
+    if inputs != "clean":
+        recipe = degraded(recipe, inputs)
     whole = train(tmp_path / "whole.state.pt", recipe)
     # stopped twice, between log points
     for stop in (5, 7):
@@ -182,6 +197,7 @@ def make(path: Path, recipe: Preset, **options: object) -> Trainer:
         path,
         device=torch.device("cpu"),
         bf16=False,
+        pages=photos(2) if recipe.graphics else (),
         **options,  # type: ignore[arg-type]
     )
 
@@ -190,6 +206,63 @@ def train(path: Path, recipe: Preset) -> Trainer:
     trainer = make(path, recipe)
     trainer.run(lambda report: None, log_every=4)
     return trainer
+
+
+def test_each_network_of_a_pair_learns_from_its_own_inputs(tmp_path: Path) -> None:
+    recipe = degraded(SMALL, "a pair")
+    for share, learns in ((1.0, "clean"), (0.0, "lossy")):
+        # noise and JPEG in all that is not clean: level 0 then is the clean ones alone
+        now = dataclasses.replace(recipe, clean=share, page_clean=share, noise=1.0, jpeg=1.0)
+        trainer = make(tmp_path / f"{learns}.state.pt", now)
+        before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+        assert torch.isfinite(trainer.step())
+        changed = {
+            "lossy" if key.startswith("lossy.") else "clean"
+            for key, value in trainer.model.state_dict().items()
+            if not torch.equal(value, before[key])
+        }
+        assert changed == {learns}
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_the_loss_is_the_mean_over_all_samples_whatever_network_they_go_through(
+    network: str, tmp_path: Path
+) -> None:
+    trainer = make(tmp_path / "a.state.pt", degraded(SMALL, network))
+    batch = trainer.sampler.draw(16)
+    assert 0 < int((batch.cleanup > 0).sum()) < 16
+    alone = []
+    for number in range(16):
+        one = batch.of_samples(torch.tensor([number]))
+        told = trainer.model
+        if told.lossy is not None and one.cleanup > 0:
+            told = told.lossy
+        feat = told.encode(one.image, one.cleanup)
+        colours = told.decoder.sample(one.image, feat, one.members, one.cell)  # type: ignore[union-attr]
+        alone.append((colours - one.target).abs().mean())
+    torch.testing.assert_close(trainer._loss(batch), torch.stack(alone).mean())
+
+
+def test_validation_on_jpeg_is_told_and_reported(tmp_path: Path) -> None:
+    entries: list[TrainReport] = []
+    held_out = photos(1, 240, 240)
+    for network in ("a pair", "blind"):
+        path = tmp_path / f"{network}.state.pt"
+        trainer = make(path, degraded(SMALL, network))
+        trainer.validation = held_out
+        trainer.run(entries.append, log_every=4)
+        model = trainer.averaged_model()
+        lossy = entries[-1].lossy_psnr
+        assert lossy == validation_psnr(model, held_out, lossy=True)
+        assert lossy < entries[-1].psnr
+        if model.takes_cleanup:
+            model.lossy = None
+            assert lossy != validation_psnr(model, held_out, lossy=True)
+    clean = make(tmp_path / "clean.state.pt", SMALL)
+    clean.validation = held_out
+    clean.run(entries.append, log_every=4)
+    assert entries[-1].psnr is not None
+    assert entries[-1].lossy_psnr is None
 
 
 def test_ctrl_c_ends_the_iteration_and_saves(tmp_path: Path) -> None:
@@ -416,7 +489,9 @@ def test_the_log_has_a_line_a_report(tmp_path: Path) -> None:
     trainer = train(tmp_path / "a.state.pt", SMALL)
     lines = trainer.log_path.read_text().splitlines()
     assert trainer.log_path.name == "a.log.csv"
-    assert lines[0] == "iteration,iterations,loss,lr,seconds,psnr,rate,data_share,progress"
+    assert lines[0] == (
+        "iteration,iterations,loss,lr,seconds,psnr,rate,data_share,progress,lossy_psnr"
+    )
     assert [line.split(",")[0] for line in lines[1:]] == ["4", "8", "12"]
 
 
