@@ -13,18 +13,26 @@ from liif_cli.ui import options
 @click.command()
 @click.argument("source", metavar="INPUT", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("target", metavar="OUTPUT", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--lossy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A network of the same shape that is told how lossy an image is: OUTPUT renders lossy "
+    "images as it does, and clean ones as INPUT does.",
+)
 @options.overwrite_option
 @options.verbose_option
-def convert(source: Path, target: Path, overwrite: bool, verbose: bool) -> None:
+def convert(source: Path, target: Path, lossy: Path | None, overwrite: bool, verbose: bool) -> None:
     """Convert INPUT, a published PyTorch checkpoint, to OUTPUT, a .safetensors file.
 
     Published LIIF and MetaSR checkpoints are read as plain data: code in them is refused, not run.
     The result holds the network's configuration and needs nothing else. A file of this program is
-    checked and written anew.
+    checked and written anew, or joined with another one by --lossy.
 
     \b
-    Example:
+    Examples:
       liif convert edsr-baseline-liif.pth edsr-baseline-liif.safetensors
+      liif convert clean.safetensors pair.safetensors --lossy told.safetensors
     """
     if target.suffix.lower() != ".safetensors":
         raise UsageError(
@@ -37,8 +45,11 @@ def convert(source: Path, target: Path, overwrite: bool, verbose: bool) -> None:
 
     from liif_cli.io.atomic import output_errors
     from liif_cli.models import checkpoint
+    from liif_cli.models.pair import join
 
     found = checkpoint.load(source)
+    if lossy is not None:
+        found = join(found, checkpoint.load(lossy))
     model = found.build()
     with output_errors(target):
         checkpoint.save(model, found.card, target)

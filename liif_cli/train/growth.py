@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import torch
 
 from liif_cli.models.model import ModelSpec
+from liif_cli.models.pair import LOSSY
 
 State = Mapping[str, torch.Tensor]
 
-LOSSY = "lossy."
-"""Prefix of the network for lossy images."""
 _BODY = re.compile(r"(?P<body>(?:lossy\.)?encoder\.body)\.(?P<number>\d+)\.(?P<rest>.+)")
 _FIRST_LAYER = re.compile(r"(?:lossy\.)?decoder\.(imnet|latent)\.layers\.0\.weight")
 _LAST_LAYER = re.compile(r"(?:lossy\.)?decoder\.imnet\.layers\.\d+\.(weight|bias)")

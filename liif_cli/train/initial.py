@@ -9,7 +9,8 @@ import torch
 from liif_cli.errors import CheckpointError
 from liif_cli.models.loader import LoadedModel
 from liif_cli.models.model import Model, Part
-from liif_cli.train.growth import LOSSY, deepened, edsr_size, widened, with_cleanup
+from liif_cli.models.pair import LOSSY
+from liif_cli.train.growth import deepened, edsr_size, widened, with_cleanup
 
 GROWN = ("n_resblocks", "n_feats", "cleanup")
 """Arguments of an encoder whose change adds tensors, and is said."""

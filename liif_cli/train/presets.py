@@ -125,6 +125,14 @@ class Preset(Degradation):
                 raise UsageError(
                     f"recipe value {name}", got=repr(getattr(self, name)), expected=expected
                 )
+        encoder = self.spec.encoder
+        if self.spec.lossy and encoder is not None and encoder.args.get("cleanup"):
+            raise UsageError(
+                "cleanup",
+                got="true, for the network for clean images of a pair",
+                expected="one network that is told how lossy an image is, or a pair",
+                cure="give --set lossy=false for one network",
+            )
         super().check()
         active = [*self.degrades(pages=self.graphics > 0), *["graphics"] * (self.graphics > 0)]
         if varied and active:
@@ -137,11 +145,15 @@ class Preset(Degradation):
 
 @dataclass(frozen=True)
 class Variant:
-    """What a suffix changes: ``decoder`` arguments and ``recipe`` values, in which bases."""
+    """What a suffix changes: ``decoder`` arguments and ``recipe`` values, in which bases.
+
+    ``lossy``: there is a network for clean images and one for lossy ones.
+    """
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
     decoder: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Base name -> arguments; empty where every base takes the suffix."""
+    lossy: bool = False
 
     def suits(self, base: str) -> bool:
         """Whether the base takes the suffix."""
@@ -151,7 +163,8 @@ class Variant:
         """The changed set-up."""
         part = preset.spec.decoder
         changed = Part(part.name, {**part.args, **self.decoder.get(base, {})})
-        spec = dataclasses.replace(preset.spec, decoder=changed)
+        lossy = preset.spec.lossy or self.lossy
+        spec = dataclasses.replace(preset.spec, decoder=changed, lossy=lossy)
         return dataclasses.replace(preset, spec=spec, **self.recipe)
 
 
@@ -259,7 +272,7 @@ VARIANTS: dict[str, Variant] = {
         }
     ),
     "-paper": Variant(PAPER),
-    "-real": Variant(REAL, {base: {} for base in BASES if base.startswith("edsr-")}),
+    "-real": Variant(REAL, {base: {} for base in BASES if base.startswith("edsr-")}, lossy=True),
 }
 """Suffix -> what it changes: the paper's ablations (section 4.4), fixed scales, each photo its own
 target size, the published schedule, and inputs as people have them. Suffixes may be joined."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors import safe_open
@@ -144,9 +145,78 @@ def test_photos_of_varied_sizes(photos: Path, tmp_path: Path) -> None:
     assert "iteration 3 of 3" in result.stderr
 
 
+@pytest.fixture
+def networks(photos: Path, tmp_path: Path) -> dict[str, Path]:
+    """Small networks: one told nothing, one told how lossy an image is, and a pair."""
+    given = {
+        "clean": [],
+        "told": ["--preset", "edsr-small-liif-real", "lossy=no", "cleanup=yes"],
+        "pair": ["--preset", "edsr-small-liif-real"],
+    }
+    found = {}
+    for name, args in given.items():
+        found[name] = tmp_path / f"{name}.safetensors"
+        sets = [["--set", arg] if "=" in arg else [arg] for arg in args]
+        flat = [word for words in sets for word in words]
+        pages = ["--set", "pages=2"] if args else []
+        result = train(photos, found[name], "--iterations", "4", *flat, *pages)
+        assert result.exit_code == 0, result.stderr
+        assert ("2 pages of graphics" in result.stderr) == bool(args)
+    return found
+
+
+def test_a_pair_is_trained_or_joined(networks: dict[str, Path], tmp_path: Path) -> None:
+    from liif_cli.models.loader import load_model
+
+    out = tmp_path / "joined.safetensors"
+    convert = ["convert", str(networks["clean"]), str(out), "--lossy"]
+    result = CliRunner().invoke(liif, [*convert, str(networks["told"])])
+    assert result.exit_code == 0, result.stderr
+    cpu = torch.device("cpu")
+    clean, told, pair, joined = (
+        load_model(str(path), cpu).model for path in (*networks.values(), out)
+    )
+    assert joined.spec == pair.spec
+    image = torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(1))
+    # loaded weights may be laid out in another way, and sums added up in another order
+    same = {"rtol": 0, "atol": 1e-6}
+    torch.testing.assert_close(joined.told(0).encode(image), clean.encode(image), **same)
+    torch.testing.assert_close(joined.told(40).encode(image), told.told(40).encode(image), **same)
+    # pairs give the half that is asked of them
+    again = tmp_path / "again.safetensors"
+    convert = ["convert", str(networks["pair"]), str(again), "--lossy", str(out)]
+    assert CliRunner().invoke(liif, convert).exit_code == 0
+    halves = load_model(str(again), cpu).model
+    torch.testing.assert_close(halves.encode(image), pair.encode(image), **same)
+    torch.testing.assert_close(halves.told(40).encode(image), told.told(40).encode(image), **same)
+
+
+@pytest.mark.parametrize(
+    ("clean", "lossy", "words"),
+    [
+        ("clean", "clean", "network for lossy images"),
+        ("told", "told", "network for clean images"),
+        ("clean", "default", "n_resblocks=16"),
+    ],
+)
+def test_networks_that_make_no_pair_are_refused(
+    networks: dict[str, Path], tmp_path: Path, clean: str, lossy: str, words: str
+) -> None:
+    from liif_cli.models.loader import shipped
+
+    paths = {**networks, "default": shipped()["edsr-small-lmliif"]}
+    out = tmp_path / "out.safetensors"
+    convert = ["convert", str(paths[clean]), str(out), "--lossy", str(paths[lossy])]
+    result = CliRunner().invoke(liif, convert)
+    assert result.exit_code == 1, result.stderr
+    assert words in result.stderr
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
+        (["--preset", "edsr-small-liif-real", "--set", "cleanup=yes"], "lossy=false"),
         (["--preset", "nonsense"], "edsr-small-liif"),
         (["--set", "nonsense=1"], "iterations"),
         (["--set", "batch=1.5"], "a whole number"),

@@ -72,6 +72,18 @@ def test_an_unknown_preset_lists_the_known(name: str) -> None:
     assert all(base in str(caught.value) for base in (*BASES, *VARIANTS))
 
 
+def test_inputs_as_people_have_them_are_for_a_pair_of_networks() -> None:
+    real = preset("edsr-small-lmliif-real")
+    assert real.spec.lossy
+    assert real.graphics > 0
+    assert not preset("edsr-small-lmliif").spec.lossy
+    assert preset("edsr-small-liif-real-no-cell").spec.lossy
+    one = override(real, {"lossy": "no", "cleanup": "yes"}).spec
+    assert not one.lossy
+    assert one.encoder is not None
+    assert one.encoder.args["cleanup"] is True
+
+
 def test_values_take_the_form_of_what_they_replace() -> None:
     texts = {"lr": "1e-3", "batch": "8", "scale_max": "3", "schedule": "step"}
     network = {"n_resblocks": "12", "hidden": "64,32", "skip": "none", "feat_unfold": "no"}
@@ -149,9 +161,10 @@ def test_varied_sizes_take_no_degradation() -> None:
         preset("edsr-small-liif-real-sizes").check()
 
 
-def test_real_inputs_change_the_inputs_alone() -> None:
+def test_real_inputs_change_the_inputs_and_make_a_pair() -> None:
     base, real = preset("edsr-baseline-lmliif"), preset("edsr-baseline-lmliif-real")
-    assert dataclasses.replace(base, **REAL) == real
+    spec = dataclasses.replace(base.spec, lossy=True)
+    assert dataclasses.replace(base, spec=spec, **REAL) == real
     assert not base.degrades(pages=True)
     assert real.degrades(pages=False) == [
         "kernel_area",
