@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from liif_cli.models.bands import BandConv, Collected, Rows, bands, in_bands
 from liif_cli.models.blocks import MLP, ResBlock, conv3x3
 
 TOLD = 32
@@ -44,6 +47,8 @@ class EDSR(nn.Module):
 
     def forward(self, image: torch.Tensor, cleanup: torch.Tensor | None = None) -> torch.Tensor:
         """Feat of images; ``cleanup`` (N,) in [0, 100] is how lossy each is, None is 0."""
+        if not self.takes_cleanup and in_bands(image, self.channels):
+            return self._in_bands(image)
         shallow = self.head(image)
         if not self.takes_cleanup:
             feat: torch.Tensor = shallow + self.body(shallow)
@@ -55,6 +60,27 @@ class EDSR(nn.Module):
             feat = block(feat, code)
         feat = shallow + last(feat)
         return feat
+
+    def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
+        """Feat of large images, depth first; see ``models.bands``."""
+        feat = Collected(image, self.channels)
+        head, *blocks, last = (BandConv(conv) for conv in self._convs())
+        pairs = [(*pair, Rows()) for pair in zip(blocks[::2], blocks[1::2], strict=True)]
+        shallow = Rows()
+        for band, end in bands(image, self.channels):
+            rows = head.push(band, end)
+            shallow.push(rows)
+            for first, second, skip in pairs:
+                skip.push(rows)
+                residual = second.push(F.relu_(first.push(rows, end)), end)
+                rows = torch.add(skip.pop(residual.shape[2]), residual, alpha=self.res_scale)
+            residual = last.push(rows, end)
+            feat.push(residual.add_(shallow.pop(residual.shape[2])))
+        return feat.whole
+
+    def _convs(self) -> Iterator[nn.Conv2d]:
+        """Its convolutions from the first to the last."""
+        return (layer for layer in self.modules() if isinstance(layer, nn.Conv2d))
 
     def told_encoder(self, cleanup: float) -> EDSR:
         """The plain encoder for images of that level: what is told is folded into the weights.

@@ -1,0 +1,79 @@
+"""What does an encoder gain by going through its layers in bands of rows?
+
+One window of random pixels, an encoder of random weights: in bands (``models/bands.py``) against layer
+by layer, in the same run. Wall time of one thread, best of N; the largest difference of the features.
+
+    python -m benchmarks.bands [--encoder small baseline rdn] [--side N ...] [--precision fp32 bf16]
+        [--repeats N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import sys
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from liif_cli.engine.render import PRECISION_DTYPES
+from liif_cli.models import bands
+from liif_cli.models.encoders.edsr import EDSR
+from liif_cli.models.encoders.rdn import RDN
+
+ENCODERS = {"small": lambda: EDSR(16, 32), "baseline": lambda: EDSR(16, 64), "rdn": RDN}
+NEVER, ALWAYS = 1 << 60, 0
+
+
+def timed(
+    encoder: torch.nn.Module, image: torch.Tensor, whole_bytes: int, repeats: int
+) -> tuple[float, torch.Tensor]:
+    """Best seconds, and the features; an activation of more than ``whole_bytes`` goes in bands."""
+    best, feat = float("inf"), image
+    with patch.object(bands, "WHOLE_BYTES", dict.fromkeys((2, 4, 8), whole_bytes)):
+        for _ in range(repeats + 1):
+            started = time.perf_counter()
+            feat = encoder(image)
+            best = min(best, time.perf_counter() - started)
+    return best, feat
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--encoder", nargs="*", choices=[*ENCODERS], default=["small", "baseline"])
+    parser.add_argument("--side", nargs="*", type=int, default=[128, 192, 256, 384, 512, 768])
+    parser.add_argument("--precision", nargs="*", choices=["fp32", "bf16"], default=["fp32"])
+    parser.add_argument("--repeats", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    print("encoder   precision   side  layers us/px  bands us/px  ratio  max diff  in use")
+    for name in options.encoder:
+        for precision in options.precision:
+            dtype = PRECISION_DTYPES[precision]
+            encoder = ENCODERS[name]().to(dtype).to(memory_format=torch.channels_last).eval()
+            for side in options.side:
+                image = (torch.rand(1, 3, side, side) * 2 - 1).to(dtype)
+                image = image.contiguous(memory_format=torch.channels_last)
+                layers, expected = timed(encoder, image, NEVER, options.repeats)
+                ours, feat = timed(encoder, image, ALWAYS, options.repeats)
+                used = "bands" if bands.in_bands(image, encoder.channels) else "layers"
+                unit = 1e6 / side**2
+                print(
+                    f"{name:9} {precision:9} {side:6} {layers * unit:13.2f} {ours * unit:12.2f} "
+                    f"{ours / layers:6.2f} {(feat - expected).abs().max():9.1e}  {used}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Encoders in bands of rows: the features of the whole image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from liif_cli.models import bands
+from liif_cli.models.bands import BandConv, in_bands
+from liif_cli.models.encoders.edsr import EDSR
+from liif_cli.models.encoders.rdn import RDN, _DenseBlock
+
+ENCODERS = {
+    "edsr": lambda: EDSR(3, 8),
+    "edsr without blocks": lambda: EDSR(0, 8),
+    "edsr with a factor": lambda: EDSR(2, 4, res_scale=0.1),
+    "rdn": lambda: small_rdn(3),
+    "rdn with a kernel of 5": lambda: small_rdn(5),
+}
+
+
+def small_rdn(kernel_size: int) -> RDN:
+    encoder = RDN(channels=4, config="A", kernel_size=3)
+    padding = kernel_size // 2
+    encoder.SFENet1 = nn.Conv2d(3, 4, kernel_size, padding=padding)
+    encoder.SFENet2 = nn.Conv2d(4, 4, kernel_size, padding=padding)
+    encoder.RDBs = nn.ModuleList(_DenseBlock(4, 3, 2, kernel_size) for _ in range(2))
+    encoder.GFF = nn.Sequential(nn.Conv2d(8, 4, 1), nn.Conv2d(4, 4, kernel_size, padding=padding))
+    return encoder
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Every image goes in bands, of 3 rows or more."""
+    monkeypatch.setattr(bands, "WHOLE_BYTES", {8: 0, 4: 0, 2: 0})
+    monkeypatch.setattr(bands, "BAND_BYTES", 0)
+    monkeypatch.setattr(bands, "BAND_ROWS", (3, 64))
+    return monkeypatch
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 7), (3, 5), (4, 4), (10, 6), (40, 9), (41, 1)])
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_features_are_those_of_the_whole_image(
+    name: str, shape: tuple[int, int], always: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    # in float64, so that only a wrong row could differ
+    encoder = ENCODERS[name]().double().to(memory_format=torch.channels_last).eval()
+    image = torch.rand(2, 3, *shape, dtype=torch.float64) * 2 - 1
+    expected = encoder(image).detach()
+    with torch.no_grad():
+        for rows in (1, 3, 64):
+            always.setattr(bands, "BAND_ROWS", (rows, 64))
+            found = encoder(image)
+            assert found.is_contiguous(memory_format=torch.channels_last)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_sizes_at_which_it_happens(dtype: torch.dtype) -> None:
+    small = torch.zeros(1, 3, 100, 100, dtype=dtype)
+    large = torch.zeros(1, 3, 500, 600, dtype=dtype)
+    with torch.no_grad():
+        assert not in_bands(small, 32)
+        assert in_bands(large, 32)
+        assert not in_bands(large.to("meta"), 32)
+    # training keeps every activation anyway
+    assert not in_bands(large, 32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_large_image_at_the_shipped_size(dtype: torch.dtype) -> None:
+    torch.manual_seed(2)
+    encoder = EDSR(2, 32).to(dtype).to(memory_format=torch.channels_last).eval()
+    image = (torch.rand(1, 3, 420, 500) * 2 - 1).to(dtype)
+    image = image.contiguous(memory_format=torch.channels_last)
+    expected = encoder(image).detach()
+    with torch.no_grad():
+        assert in_bands(image, 32)
+        # rounding alone: sums may be added up in another order for another height
+        tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+        torch.testing.assert_close(encoder(image), expected, rtol=0, atol=tolerance)
+
+
+def test_a_told_encoder_goes_in_bands_too(always: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    encoder = EDSR(2, 4, cleanup=True).eval()
+    for name, value in encoder.named_parameters():
+        if ".told." in name:
+            nn.init.normal_(value, std=0.3)
+    image = torch.rand(1, 3, 20, 11) * 2 - 1
+    expected = encoder(image, torch.tensor([40.0])).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.told_encoder(40)(image), expected, rtol=0, atol=1e-5)
+
+
+def test_a_layer_keeps_only_the_rows_that_it_needs_again() -> None:
+    layer = BandConv(nn.Conv2d(2, 2, 3, padding=1))
+    with torch.no_grad():
+        for _ in range(5):
+            layer.push(torch.zeros(1, 2, 7, 5), False)
+    kept = layer.kept.kept
+    assert kept is not None
+    assert kept.shape == (1, 2, 2, 5)
+    # and holds no larger storage alive
+    assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
