@@ -1,7 +1,8 @@
 """What does an encoder gain by going through its layers in bands of rows?
 
-One window of random pixels, an encoder of random weights: in bands (``models/bands.py``) against layer
-by layer, in the same run. Wall time of one thread, best of N; the largest difference of the features.
+A window of random pixels, an encoder of random weights: in bands (``models/bands.py``) against
+layer by layer, in the same run. Wall time of one thread, best of N, and the largest difference of
+the features.
 
     python -m benchmarks.bands [--encoder small baseline rdn] [--side N ...] [--precision fp32 bf16]
         [--repeats N]
