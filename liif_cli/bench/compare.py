@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liif_cli.bench.results import SCALED, BenchReport, Cell, SetInfo
+from liif_cli.bench.results import CLEAN, SCALED, BenchReport, Cell, SetInfo
 
 BASE = "bicubic"
 """The method that gains are counted from."""
@@ -13,19 +13,29 @@ def main_cell(report: BenchReport) -> Cell:
     return SCALED if SCALED in report.cells or not report.cells else report.cells[0]
 
 
-def speed_scale(report: BenchReport) -> float:
+def main_input(report: BenchReport) -> str:
+    """The input that plots and headlines are about: the clean one where it was measured."""
+    return CLEAN if CLEAN in report.inputs else report.inputs[0]
+
+
+def speed_scale(report: BenchReport, entry: SetInfo | None = None) -> float:
     """The scale at which costs are compared: x4 where it was measured, or a middle one."""
-    return 4.0 if 4.0 in report.scales else sorted(report.scales)[(len(report.scales) - 1) // 2]
+    scales = report.measured_scales(entry.name) if entry is not None else report.scales
+    return 4.0 if 4.0 in scales else sorted(scales)[(len(scales) - 1) // 2]
 
 
-def gain(report: BenchReport, entry: SetInfo, method: str, scale: float) -> float | None:
-    """dB above bicubic: the mean over the images that both have; None without one.
+def gain(
+    report: BenchReport, entry: SetInfo, method: str, scale: float, input: str = CLEAN
+) -> float | None:
+    """dB above bicubic of the same input: the mean over the images that both have; None without.
 
     A cited figure is a mean over the whole set, so it is only compared with bicubic's over all.
     """
     cell = main_cell(report)
     cited = any(info.cited for info in report.methods if info.name == method)
     if cited:
+        if input != CLEAN:
+            return None
         base, mean = (report.mean(entry.name, name, scale, cell) for name in (BASE, method))
         if base.psnr is None or mean.psnr is None or base.count < len(entry.images):
             return None
@@ -34,7 +44,8 @@ def gain(report: BenchReport, entry: SetInfo, method: str, scale: float) -> floa
         name: {
             score.image: score.psnr
             for score in report.scores
-            if (score.set, score.method, score.scale, score.cell) == (entry.name, name, scale, cell)
+            if (score.set, score.method, score.scale, score.cell, score.input)
+            == (entry.name, name, scale, cell, input)
             and score.psnr is not None
         }
         for name in (BASE, method)

@@ -15,9 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from liif_cli.bench.data import BenchImage, DataSet
+from liif_cli.bench.imresize import imresize
+from liif_cli.bench.inputs import VERSION as RECIPES
+from liif_cli.bench.inputs import Recipe, degrade
 from liif_cli.bench.methods import Method
-from liif_cli.bench.protocol import Pair, border, squared_error
-from liif_cli.bench.results import SCALED, Crop, ImageScore
+from liif_cli.bench.protocol import Pair, answer, border, squared_error
+from liif_cli.bench.results import CLEAN, SCALED, Crop, ImageScore
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import write_atomically
 
@@ -31,6 +34,9 @@ SIDES = (48, 80)
 Small enough that several fit side by side at 3 times their size.
 """
 
+HR, INPUT = "HR", "input"
+"""Names among a crop's files that are no methods'."""
+
 Pairing = Callable[[DataSet, float, BenchImage], Pair]
 
 
@@ -40,8 +46,9 @@ def make_crops(
     scores: Sequence[ImageScore],
     out: Path,
     pairing: Pairing,
+    recipe: Recipe,
 ) -> list[Crop]:
-    """Crops of a set, from files of an earlier run where they belong to the same figures.
+    """Crops of a set at one input, from an earlier run where they belong to the same figures.
 
     The images are those where the best and the worst method, or bicubic where it takes part, lie
     farthest apart; the place is where the squared errors of these two do.
@@ -52,6 +59,7 @@ def make_crops(
         scores: of all sets.
         out: folder of results; files go to crops/ in it.
         pairing: gives LR and HR of an image at a scale.
+        recipe: what the LR goes through.
 
     Raises:
         OutputError: a file cannot be written.
@@ -59,7 +67,8 @@ def make_crops(
     here = [
         score
         for score in scores
-        if score.set == entry.name and score.cell == SCALED and score.psnr is not None
+        if (score.set, score.cell, score.input) == (entry.name, SCALED, recipe.name)
+        and score.psnr is not None
     ]
     known = {score.scale for score in here}
     scales = [scale for scale in PREFERRED_SCALES if scale in known] or sorted(known)[-1:]
@@ -67,7 +76,7 @@ def make_crops(
     for scale in scales:
         for image, base, best in _images([score for score in here if score.scale == scale]):
             source = next(one for one in entry.images if one.name == image)
-            found.append(_crop(entry, source, scale, methods, (base, best), out, pairing))
+            found.append(_crop(entry, source, scale, methods, (base, best), out, pairing, recipe))
     return found
 
 
@@ -95,31 +104,39 @@ def _crop(
     compared: tuple[str, str],
     out: Path,
     pairing: Pairing,
+    recipe: Recipe,
 ) -> Crop:
     """One crop, remembered in a JSON file beside its PNG files with what it was made from."""
-    stem = slug(f"{entry.name}-{image.name}-x{scale:g}")
+    stem = crop_stem(entry.name, image.name, scale, recipe.name)
     record = out / FOLDER / f"{stem}.json"
     identity: dict[str, object] = {
-        "image": image.digest(),
+        "image": image.digest(scale),
         "protocol": entry.protocol,
         "compared": list(compared),
         "sides": list(SIDES),
         "methods": {method.info.name: method.info.digest for method in methods},
     }
+    if recipe.name != CLEAN:
+        identity |= {"input": recipe.name, "recipes": RECIPES}
     old = _remembered(record, identity, out)
     if old is not None:
         return old
-    pair = pairing(entry, scale, image)
-    results = {
-        method.info.name: method.run(pair.lr, pair.hr.shape[:2], entry.protocol).colours
-        for method in methods
-    }
+    pair = degrade(pairing(entry, scale, image), recipe, image.name, scale)
+    shape = (pair.hr.shape[0], pair.hr.shape[1])
+
+    def result(method: Method) -> npt.NDArray[np.float32]:
+        timed = method.run(pair.lr, shape, entry.protocol, cleanup=pair.cleanup)
+        return answer(timed.colours, pair.lr, entry.protocol)
+
+    results = {method.info.name: result(method) for method in methods}
     errors = {
         name: squared_error(colours, pair.hr, entry.protocol) for name, colours in results.items()
     }
     base, best = compared
     part = _place(errors[base] - errors[best], border(entry.protocol, scale))
-    pictures = {"HR": pair.hr, **{name: _to_8_bit(value) for name, value in results.items()}}
+    pictures = {HR: pair.hr, **{name: _to_8_bit(value) for name, value in results.items()}}
+    if recipe.name != CLEAN and "bicubic" not in results:
+        pictures[INPUT] = imresize(pair.lr, shape)
     files = {name: f"{FOLDER}/{stem}-{slug(name)}.png" for name in pictures}
     for name, pixels in pictures.items():
         png = bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels[part.to_slices()])))
@@ -131,6 +148,7 @@ def _crop(
         box=(part.col_off, part.row_off, part.width, part.height),
         files=files,
         psnr={name: _decibels(error[part.to_slices()]) for name, error in errors.items()},
+        input=recipe.name,
     )
     data = {"identity": identity, "crop": asdict(crop)}
     write_atomically(record, (json.dumps(data, indent=1) + "\n").encode())
@@ -167,6 +185,11 @@ def _to_8_bit(colours: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 def _decibels(error: npt.NDArray[np.float64]) -> float:
     """PSNR of a crop; 100 dB where hardly a difference is left, so that JSON can hold it."""
     return -10 * math.log10(max(float(error.mean()), 1e-10))
+
+
+def crop_stem(set: str, image: str, scale: float, input: str) -> str:
+    """What the file names of a crop begin with."""
+    return slug(f"{set}-{image}-x{scale:g}" + (f"-{input}" if input != CLEAN else ""))
 
 
 def slug(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,46 +25,62 @@ LUMA_SETS = ("set5", "set14", "b100", "urban100")
 """Sets that papers measure over luma, in lower case."""
 
 
+Draw = Callable[[float], tuple[Image8, Image8]]
+"""Scale -> (LR, HR), both drawn: neither is made from the other."""
+
+
 @dataclass(frozen=True)
 class BenchImage:
-    """One HR image: a file, or an array of the built-in set."""
+    """One HR image: a file, an array of the built-in set, or drawn anew for each scale."""
 
     name: str
     path: Path | None = None
     array: Image8 | None = field(default=None, repr=False)
+    draw: Draw | None = field(default=None, repr=False)
 
-    def read(self) -> Image8:
-        """Pixels (h, w, 3).
+    def read(self, scale: float) -> tuple[Image8, Image8 | None]:
+        """HR (h, w, 3), and the LR where that is not to be made from it.
 
         Raises:
             InputError: the file cannot be read, or has an alpha channel.
         """
+        if self.draw is not None:
+            lr, hr = self.draw(scale)
+            return hr, lr
         if self.array is not None:
-            return self.array
+            return self.array, None
         assert self.path is not None
-        return read_rgb(self.path)
+        return read_rgb(self.path), None
 
-    def digest(self) -> str:
-        """Hexadecimal SHA-256 of the file's bytes.
+    def digest(self, scale: float) -> str:
+        """Hexadecimal SHA-256 of the file's bytes, or of what ``read`` gives.
 
         Raises:
             InputError: the file cannot be read.
         """
-        if self.array is not None:
-            return hashlib.sha256(self.array.tobytes()).hexdigest()
-        assert self.path is not None
-        return file_digest(self.path)
+        if self.path is not None:
+            return file_digest(self.path)
+        arrays = (one for one in self.read(scale) if one is not None)
+        return hashlib.sha256(b"".join(one.tobytes() for one in arrays)).hexdigest()
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Images under one name and one protocol; ``lr_root`` holds LR files, if any."""
+    """Images under one name and one protocol.
+
+    ``lr_root`` holds LR files, if any; ``scales`` are all that there are, None for any.
+    """
 
     name: str
     protocol: str
     images: tuple[BenchImage, ...]
     path: Path | None = None
     lr_root: Path | None = None
+    scales: tuple[float, ...] | None = None
+
+    def has(self, scale: float) -> bool:
+        """Whether there is anything at that scale."""
+        return self.scales is None or scale in self.scales
 
     def lr_file(self, image: BenchImage, scale: float) -> Path | None:
         """The LR file of an image, X2/NAMEx2.png; None where it has to be made."""
@@ -90,6 +106,11 @@ def read_rgb(path: Path) -> Image8:
     Raises:
         InputError: the file cannot be read, or has an alpha channel.
     """
+    return read_lr(path)[0]
+
+
+def read_lr(path: Path) -> tuple[Image8, float]:
+    """An image file as ``read_rgb`` gives it, and the level of loss that is found in it."""
     source = open_source(path)
     info = source.info
     try:
@@ -108,7 +129,7 @@ def read_rgb(path: Path) -> Image8:
     elif pixels.dtype.kind == "f":
         pixels = np.rint(np.clip(pixels, 0, 1) * 255)
     rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-    return np.ascontiguousarray(rgb, dtype=np.uint8)
+    return np.ascontiguousarray(rgb, dtype=np.uint8), 0.0
 
 
 def built_in_set(protocol: str = "auto") -> DataSet:

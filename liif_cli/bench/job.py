@@ -12,12 +12,15 @@ import torch
 from liif_cli import __version__
 from liif_cli.bench import published
 from liif_cli.bench.crops import make_crops
-from liif_cli.bench.data import BenchImage, DataSet, file_digest, find_sets, read_rgb
+from liif_cli.bench.data import BenchImage, DataSet, file_digest, find_sets, read_lr
 from liif_cli.bench.header import make_header
+from liif_cli.bench.inputs import VERSION as RECIPES
+from liif_cli.bench.inputs import Recipe, degrade, parse_inputs
 from liif_cli.bench.ledger import Ledger
 from liif_cli.bench.methods import Method, load_methods, parse_choices, warm_up
-from liif_cli.bench.protocol import Pair, TooSmall, make_pair, score
-from liif_cli.bench.results import SCALED, BenchReport, Cell, ImageScore, SetInfo
+from liif_cli.bench.metrics import chroma, is_gray
+from liif_cli.bench.protocol import Pair, TooSmall, answer, make_pair, score
+from liif_cli.bench.results import CLEAN, SCALED, BenchReport, Cell, Crop, ImageScore, SetInfo
 from liif_cli.bench.timed import PeakMemory, Place
 from liif_cli.engine.machine import cores, resolve_device
 from liif_cli.errors import InputError, LiifError, UsageError
@@ -31,6 +34,7 @@ class BenchSpec:
 
     Attributes:
         scales: each above 1.
+        inputs: names of recipes, which every LR image goes through.
         data: folders; the built-in set without any.
         methods: names; None is the shipped models and bicubic.
         models: names or files besides the methods.
@@ -44,6 +48,7 @@ class BenchSpec:
     """
 
     scales: tuple[float, ...] = DEFAULT_SCALES
+    inputs: tuple[str, ...] = (CLEAN,)
     data: tuple[Path, ...] = ()
     methods: tuple[str, ...] | None = None
     models: tuple[str, ...] = ()
@@ -60,6 +65,7 @@ class BenchSpec:
         """What decides the figures, for the header."""
         return {
             "scales": list(self.scales),
+            "inputs": list(self.inputs),
             "data": [str(path) for path in self.data],
             "methods": list(self.methods) if self.methods is not None else None,
             "models": list(self.models),
@@ -113,6 +119,7 @@ class Bench:
                 raise UsageError("--scales", got=f"{scale:g}", expected="numbers above 1")
         if not spec.scales:
             raise UsageError("--scales", got="none", expected="numbers above 1, as 2,3,4")
+        self.recipes = parse_inputs(spec.inputs)
         place = Place(resolve_device(spec.device), spec.threads or cores(), spec.precision)
         self.place = place
         torch.set_num_threads(place.threads)
@@ -136,14 +143,22 @@ class Bench:
         found = [entry for entry in found if entry.images]
         if not found:
             raise UsageError("--data", got="no image", expected="folders of HR images")
-        return found
+        kept = [entry for entry in found if any(map(entry.has, self.spec.scales))]
+        if not kept:
+            scales = ", ".join(f"x{scale:g}" for scale in found[0].scales or ())
+            raise UsageError(
+                "--scales",
+                got=", ".join(f"x{scale:g}" for scale in self.spec.scales),
+                expected=f"one of {scales}: {found[0].name} is drawn for these",
+            )
+        return kept
 
     def _problem(self, line: str) -> None:
         self.problems.append(line)
         self.say(line)
 
     def run(self, listen: Listen = lambda progress: None) -> BenchResult:
-        """Measure what has not been measured, in the order set, scale, image, method.
+        """Measure what has not been measured, in the order set, scale, image, input, method.
 
         An interrupt ends it with what is done; the ledger goes on from there.
         """
@@ -154,7 +169,7 @@ class Bench:
             if self.spec.out is not None:
                 for entry in self.sets:
                     listen(Progress(1, 1, f"{entry.name}: crops"))
-                    crops += make_crops(entry, self.methods, self.scores, self.spec.out, self._pair)
+                    crops += self._crops(entry, self.spec.out)
         except KeyboardInterrupt:
             interrupted = True
         methods = [method.info for method in self.methods]
@@ -182,26 +197,37 @@ class Bench:
         )
         return BenchResult(report, self.problems, interrupted)
 
+    def _crops(self, entry: DataSet, out: Path) -> list[Crop]:
+        return [
+            crop
+            for recipe in self.recipes
+            for crop in make_crops(entry, self.methods, self.scores, out, self._pair, recipe)
+        ]
+
     def _measure(self, listen: Listen) -> None:
-        total = sum(len(entry.images) for entry in self.sets)
-        total *= len(self.spec.scales) * len(self.methods)
+        steps = [
+            (entry, scale, image)
+            for entry in self.sets
+            for scale in self.spec.scales
+            if entry.has(scale)
+            for image in entry.images
+        ]
+        total = len(steps) * len(self.recipes) * len(self.methods)
         done = 0
-        for entry in self.sets:
-            for scale in self.spec.scales:
-                for image in entry.images:
-                    what = f"{entry.name}, x{scale:g}, {image.name}"
-                    for method, scores in self._image(entry, scale, image):
-                        listen(Progress(done, total, f"{what}, {method}"))
-                        self.scores += scores()
-                        done += 1
+        for entry, scale, image in steps:
+            for what, scores in self._image(entry, scale, image):
+                listen(Progress(done, total, f"{entry.name}, x{scale:g}, {image.name}, {what}"))
+                self.scores += scores()
+                done += 1
 
     def _image(
         self, entry: DataSet, scale: float, image: BenchImage
     ) -> Iterator[tuple[str, Callable[[], list[ImageScore]]]]:
-        """For each method what measures an image, which is read when the first one asks for it."""
+        """For each input and method what measures an image, read when the first one asks for it."""
         pairs: list[Pair | LiifError] = []
+        degraded: dict[str, Pair] = {}
 
-        def pair() -> Pair:
+        def pair(recipe: Recipe) -> Pair:
             if not pairs:
                 try:
                     pairs.append(self._pair(entry, scale, image))
@@ -212,17 +238,22 @@ class Bench:
             found = pairs[0]
             if isinstance(found, LiifError):
                 raise found
-            return found
+            if recipe.name not in degraded:
+                degraded.clear()  # one at a time is kept
+                degraded[recipe.name] = degrade(found, recipe, image.name, scale)
+            return degraded[recipe.name]
 
-        for method in self.methods:
+        for recipe in self.recipes:
+            told = f"{recipe.name}, " if len(self.recipes) > 1 else ""
+            for method in self.methods:
 
-            def scores(method: Method = method) -> list[ImageScore]:
-                return [
-                    self._score(entry, scale, image, method, cell, pair)
-                    for cell in self._cells(method)
-                ]
+                def scores(method: Method = method, recipe: Recipe = recipe) -> list[ImageScore]:
+                    return [
+                        self._score(entry, scale, image, method, cell, recipe, pair)
+                        for cell in self._cells(method)
+                    ]
 
-            yield method.info.name, scores
+                yield told + method.info.name, scores
 
     def _cells(self, method: Method) -> list[Cell]:
         return [SCALED, *(self.spec.cells if method.uses_cell else ())]
@@ -234,7 +265,8 @@ class Bench:
         image: BenchImage,
         method: Method,
         cell: Cell,
-        pair: Callable[[], Pair],
+        recipe: Recipe,
+        pair: Callable[[Recipe], Pair],
     ) -> ImageScore:
         blank = ImageScore(
             set=entry.name,
@@ -248,14 +280,15 @@ class Bench:
             decode_seconds=0.0,
             mpx=0.0,
             peak_bytes=0,
+            input=recipe.name,
         )
         try:
-            key = self._key(entry, scale, image, method, cell)
+            key = self._key(entry, scale, image, method, cell, recipe)
             known = self.ledger.get(key)
             if known is not None:
                 # the same content may have been measured under another name
                 return replace(known, set=entry.name, image=image.name, method=method.info.name)
-            both = pair()
+            both = pair(recipe)
         except InputError as error:
             # nothing was measured, and the file may be mended before the next run
             return replace(blank, note=str(error))
@@ -266,14 +299,17 @@ class Bench:
         factor = 1.0 if isinstance(cell, str) else cell * scale
         with PeakMemory(self.place.device) as peak:
             try:
-                timed = method.run(both.lr, both.hr.shape[:2], entry.protocol, factor)
+                timed = method.run(both.lr, both.hr.shape[:2], entry.protocol, factor, both.cleanup)
             except LiifError as error:
                 self._problem(
                     f"{entry.name}, {image.name}, x{scale:g}, {method.info.name}: {error}"
                 )
                 return replace(blank, note=str(error))
             peak_bytes = peak.bytes
-        psnr, ssim = score(timed.colours, both.hr, scale, entry.protocol)
+        psnr, ssim = score(
+            answer(timed.colours, both.lr, entry.protocol), both.hr, scale, entry.protocol
+        )
+        found = chroma(timed.colours) if is_gray(both.hr) else (None, None)
         measured = replace(
             blank,
             psnr=psnr,
@@ -282,19 +318,31 @@ class Bench:
             decode_seconds=timed.decode_seconds,
             mpx=both.hr.shape[0] * both.hr.shape[1] / 1e6,
             peak_bytes=peak_bytes,
+            cleanup=both.cleanup,
+            chroma=found[0],
+            coloured=found[1],
         )
         self.ledger.add(key, measured)
         return measured
 
     def _key(
-        self, entry: DataSet, scale: float, image: BenchImage, method: Method, cell: Cell
+        self,
+        entry: DataSet,
+        scale: float,
+        image: BenchImage,
+        method: Method,
+        cell: Cell,
+        recipe: Recipe,
     ) -> dict[str, Any]:
         """Everything that decides a score and its time."""
         lr = entry.lr_file(image, scale)
+        # clean scores have the key that they had before there were recipes
+        degraded = {"input": recipe.name, "recipes": RECIPES} if recipe.name != CLEAN else {}
         return {
+            **degraded,
             "set": entry.name,
             "image": image.name,
-            "hr": self._digest(image),
+            "hr": self._digest(image, scale),
             "lr": self._file_digest(lr) if lr else None,
             "method": method.info.digest,
             "scale": scale,
@@ -306,8 +354,8 @@ class Bench:
             "liif": __version__,
         }
 
-    def _digest(self, image: BenchImage) -> str:
-        return image.digest() if image.path is None else self._file_digest(image.path)
+    def _digest(self, image: BenchImage, scale: float) -> str:
+        return image.digest(scale) if image.path is None else self._file_digest(image.path)
 
     def _file_digest(self, path: Path) -> str:
         if path not in self._digests:
@@ -315,5 +363,8 @@ class Bench:
         return self._digests[path]
 
     def _pair(self, entry: DataSet, scale: float, image: BenchImage) -> Pair:
-        lr = entry.lr_file(image, scale)
-        return make_pair(image.read(), scale, entry.protocol, read_rgb(lr) if lr else None)
+        hr, given = image.read(scale)
+        lr, cleanup = entry.lr_file(image, scale), 0.0
+        if lr is not None:
+            given, cleanup = read_lr(lr)
+        return replace(make_pair(hr, scale, entry.protocol, given), cleanup=cleanup)

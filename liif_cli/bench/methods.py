@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,12 +33,35 @@ from liif_cli.models.model import Model
 Image8 = npt.NDArray[np.uint8]
 
 SIREN = "siren"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A policy around a network.
+
+    Attributes:
+        label: what a reader sees.
+        self_ensemble: average over the 8 flips and turns.
+        clamped: told no smaller pixel than at its largest trained scale.
+        via: render at that scale, and go on by Lanczos.
+        cleanup: the level of loss that it is told; None is what the file says.
+    """
+
+    label: str
+    self_ensemble: bool = False
+    clamped: bool = False
+    via: Fraction | None = None
+    cleanup: float | None = None
+
+
+PLAIN = Variant("")
 VARIANTS = {
-    "ensemble": "mean over 8 flips and turns",
-    "clamped": "pixel size clamped to the trained",
-    "via4": "network at x4, then Lanczos",
+    "ensemble": Variant("mean over 8 flips and turns", self_ensemble=True),
+    "clamped": Variant("pixel size clamped to the trained", clamped=True),
+    "via4": Variant("network at x4, then Lanczos", via=Fraction(4)),
+    "blind": Variant("told that nothing was lost", cleanup=0.0),
 }
-VIA = Fraction(4)
+_CLEANUP = re.compile(r"cleanup(\d+(?:\.\d+)?)")
 WARM_UP = (48, 48)
 """Shape of the LR image that starts kernels up before the clock counts."""
 
@@ -53,13 +77,19 @@ class Method(Protocol):
         ...
 
     def run(
-        self, lr: Image8, out_shape: tuple[int, int], protocol: str, cell: float = 1.0
+        self,
+        lr: Image8,
+        out_shape: tuple[int, int],
+        protocol: str,
+        cell: float = 1.0,
+        cleanup: float = 0.0,
     ) -> Timed:
         """Upscale ``lr`` (h, w, 3) to ``out_shape``; colours (height, width, 3) on [0, 1].
 
         Args:
             protocol: of the set: classic tables round their bicubic row to 8 bit.
             cell: factor of the cell told to a network.
+            cleanup: level of loss in the file of ``lr``, 0 to 100, told to a network.
         """
         ...
 
@@ -69,6 +99,7 @@ class Network:
     """A model by the tiled renderer.
 
     ``policy`` is the cell that it is told; None tells the true one, or what ``run`` is asked for.
+    ``cleanup`` is the level of loss that it is told; None tells what ``run`` is asked for.
     """
 
     info: MethodInfo
@@ -76,17 +107,24 @@ class Network:
     place: Place
     policy: CellPolicy | None = None
     self_ensemble: bool = False
+    cleanup: float | None = None
 
     @property
     def uses_cell(self) -> bool:
         return self.info.parameters > 0 and self.policy is None
 
     def run(
-        self, lr: Image8, out_shape: tuple[int, int], protocol: str, cell: float = 1.0
+        self,
+        lr: Image8,
+        out_shape: tuple[int, int],
+        protocol: str,
+        cell: float = 1.0,
+        cleanup: float = 0.0,
     ) -> Timed:
         """See ``Method``."""
+        level = cleanup if self.cleanup is None else self.cleanup
         return render_timed(
-            self.model,
+            self.model.told(level),
             lr,
             out_shape,
             self.place,
@@ -103,7 +141,12 @@ class Interpolation:
     uses_cell = False
 
     def run(
-        self, lr: Image8, out_shape: tuple[int, int], protocol: str, cell: float = 1.0
+        self,
+        lr: Image8,
+        out_shape: tuple[int, int],
+        protocol: str,
+        cell: float = 1.0,
+        cleanup: float = 0.0,
     ) -> Timed:
         """See ``Method``."""
         start = time.perf_counter()
@@ -120,7 +163,12 @@ class Bicubic:
     uses_cell = False
 
     def run(
-        self, lr: Image8, out_shape: tuple[int, int], protocol: str, cell: float = 1.0
+        self,
+        lr: Image8,
+        out_shape: tuple[int, int],
+        protocol: str,
+        cell: float = 1.0,
+        cleanup: float = 0.0,
     ) -> Timed:
         """See ``Method``."""
         if protocol != BENCHMARK:
@@ -139,7 +187,12 @@ class FittedSiren:
     uses_cell = False
 
     def run(
-        self, lr: Image8, out_shape: tuple[int, int], protocol: str, cell: float = 1.0
+        self,
+        lr: Image8,
+        out_shape: tuple[int, int],
+        protocol: str,
+        cell: float = 1.0,
+        cleanup: float = 0.0,
     ) -> Timed:
         """See ``Method``."""
         start = time.perf_counter()
@@ -177,7 +230,7 @@ def parse_choices(
     left_out: list[str] = []
     for text in [*wanted, *models]:
         base, _, variant = text.rpartition("@")
-        if variant not in VARIANTS or not base:
+        if not base or variant_of(variant) is None:
             base, variant = text, ""
         bases = _bases(base)
         if not bases:
@@ -189,6 +242,21 @@ def parse_choices(
                 )
             found.append(Choice(name, variant))
     return list(dict.fromkeys(found)), left_out
+
+
+def variant_of(text: str) -> Variant | None:
+    """The policy of a name behind an @, or None: one of ``VARIANTS``, or cleanup with a level.
+
+    Raises:
+        UsageError: a level above 100.
+    """
+    match = _CLEANUP.fullmatch(text)
+    if match is None:
+        return VARIANTS.get(text)
+    level = float(match[1])
+    if level > 100:
+        raise UsageError("--methods", got=f"@{text}", expected="@cleanup0 to @cleanup100")
+    return Variant(f"told a loss of {level:g}", cleanup=level)
 
 
 def _bases(name: str) -> list[str]:
@@ -237,13 +305,21 @@ def _load(choice: Choice, name: str, place: Place) -> Method:
             info = MethodInfo(name, label, "", digest, parameters=siren.parameter_count())
             return FittedSiren(info, place)
         return Interpolation(MethodInfo(name, base, "", digest))
-    loaded = load_model(base, place.device, via=VIA if choice.variant == "via4" else None)
+    variant = variant_of(choice.variant) or PLAIN
+    loaded = load_model(base, place.device, via=variant.via)
     # the figures of a policy stand for it alone: the pixel size is part of it
-    policies = {"clamped": CLAMPED.of_model(loaded.largest_scale), "via4": SCALED}
+    policy = CLAMPED.of_model(loaded.largest_scale) if variant.clamped else None
+    if variant.cleanup is not None and not loaded.model.takes_cleanup:
+        raise UsageError(
+            "--methods",
+            got=f"{choice.base}@{choice.variant}",
+            expected="a model that is told how lossy an image is",
+            cure=f"leave @{choice.variant} out",
+        )
     digest = model_digest(base)
     if choice.variant:
         digest = hashlib.sha256(f"{digest} {choice.variant}".encode()).hexdigest()
-    label = f"{loaded.name}, {VARIANTS[choice.variant]}" if choice.variant else loaded.name
+    label = f"{loaded.name}, {variant.label}" if choice.variant else loaded.name
     network = Network(
         MethodInfo(
             name,
@@ -254,8 +330,9 @@ def _load(choice: Choice, name: str, place: Place) -> Method:
         ),
         loaded.model.to(PRECISION_DTYPES[place.precision]),
         place,
-        policies.get(choice.variant),
-        choice.variant == "ensemble",
+        SCALED if variant.via is not None else policy,
+        variant.self_ensemble,
+        variant.cleanup,
     )
     return Bicubic(network.info, network) if base == "bicubic" else network
 

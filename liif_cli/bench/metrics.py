@@ -16,6 +16,9 @@ LUMA = np.array([65.738, 129.057, 25.064]) / 256
 """BT.601 studio-range luma of RGB in [0, 1], without its offset (MATLAB's rgb2ycbcr)."""
 LUMA_OFFSET = 16 / 255
 
+COLOURED = 48
+"""Chroma above which a pixel that should be gray looks coloured, in 8-bit levels."""
+
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
@@ -91,6 +94,23 @@ def ssim(a: FloatImage, b: FloatImage) -> float | None:
     numerator = (2 * mean_x * mean_y + SSIM_C1) * (2 * covariance + SSIM_C2)
     denominator = (mean_x**2 + mean_y**2 + SSIM_C1) * (var_x + var_y + SSIM_C2)
     return float(np.mean(numerator / denominator))
+
+
+def is_gray(pixels: npt.NDArray[Any]) -> bool:
+    """Whether the three channels of an image (h, w, 3) are equal."""
+    return bool((pixels == pixels[..., :1]).all())
+
+
+def chroma(prediction: FloatImage) -> tuple[int, int]:
+    """Colour in the 8-bit image of ``prediction`` (h, w, 3), clamped to [0, 1] and rounded.
+
+    Returns:
+        the largest max(R, G, B) - min(R, G, B), and the number of pixels where it is above
+        ``COLOURED``.
+    """
+    pixels = np.rint(np.clip(prediction, 0, 1) * 255)
+    spread = pixels.max(axis=2) - pixels.min(axis=2)
+    return int(spread.max()), int((spread > COLOURED).sum())
 
 
 def _blur(plane: Floats) -> Floats:

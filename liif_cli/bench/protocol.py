@@ -31,10 +31,14 @@ class TooSmall(InputError):
 
 @dataclass(frozen=True)
 class Pair:
-    """``lr`` (h, w, 3) and the ``hr`` that it was made from, cut to round(h s) x round(w s)."""
+    """``lr`` (h, w, 3) and the ``hr`` that it was made from, cut to round(h s) x round(w s).
+
+    ``cleanup`` is the level of loss that the program finds in the file of ``lr``, 0 to 100.
+    """
 
     lr: Image8
     hr: Image8
+    cleanup: float = 0.0
 
 
 def exact(scale: float) -> Fraction:
@@ -81,8 +85,12 @@ def make_pair(hr: Image8, scale: float, protocol: str, given: Image8 | None = No
     cropped = hr[:height, :width]
     if given is not None:
         return Pair(given, cropped)
-    reduce = imresize if scale in MATLAB_SCALES else pillow_bicubic
-    return Pair(reduce(cropped, (lr_shape[0], lr_shape[1])), cropped)
+    return Pair(reduce(cropped, (lr_shape[0], lr_shape[1]), scale), cropped)
+
+
+def reduce(hr: Image8, shape: tuple[int, int], scale: float) -> Image8:
+    """``hr`` (h, w, 3) reduced to ``shape`` by the bicubic that belongs to a scale."""
+    return (imresize if scale in MATLAB_SCALES else pillow_bicubic)(hr, shape)
 
 
 def _fits(hr: Image8, lr_shape: tuple[int, ...], scale: float) -> bool:
@@ -91,6 +99,19 @@ def _fits(hr: Image8, lr_shape: tuple[int, ...], scale: float) -> bool:
         side - size * exact(scale) < exact(scale)
         for side, size in zip(hr.shape[:2], lr_shape, strict=True)
     )
+
+
+def answer(colours: npt.NDArray[np.float32], lr: Image8, protocol: str) -> npt.NDArray[np.float32]:
+    """The colours (h, w, 3) that are scored, of those that a network gave.
+
+    Papers put gray images through the network as RGB and take what comes out, so that "benchmark"
+    does. In "div2k" an ``lr`` without colour becomes what ``liif upscale`` writes for it: gray, the
+    mean of the three channels.
+    """
+    if protocol == BENCHMARK or not metrics.is_gray(lr):
+        return colours
+    gray = colours.mean(axis=2, keepdims=True)
+    return np.repeat(gray, 3, axis=2)
 
 
 def score(

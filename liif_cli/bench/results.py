@@ -14,6 +14,9 @@ VERSION = 1
 SCALED = "scaled"
 """The true cell: 2 / scale, as wide as an output pixel."""
 
+CLEAN = "clean"
+"""The input as the protocol makes it; other names are recipes of ``liif_cli.bench.inputs``."""
+
 Cell = str | float
 
 
@@ -33,6 +36,11 @@ class ImageScore:
         mpx: output megapixels.
         peak_bytes: high-water mark of memory: the process's on a CPU, torch's on an accelerator.
         note: why psnr is None, or what a reader should know.
+        input: "clean", or what the LR image went through.
+        cleanup: level of loss, 0 to 100, that the program finds in the file of the input.
+        chroma: largest max(R, G, B) - min(R, G, B) of the network's answer in 8 bit, where the HR
+            image has no colour; None where it has, or where that was not measured.
+        coloured: pixels whose chroma is above 48; as ``chroma``.
     """
 
     set: str
@@ -47,6 +55,10 @@ class ImageScore:
     mpx: float
     peak_bytes: int
     note: str = ""
+    input: str = CLEAN
+    cleanup: float = 0.0
+    chroma: int | None = None
+    coloured: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -128,8 +140,10 @@ class Crop:
     Attributes:
         set, image, scale: which one.
         box: (x, y, width, height) in HR pixels.
-        files: method name or "HR" -> path of a PNG, relative to the output folder.
+        files: method name, "HR" or "input" -> path of a PNG, relative to the output folder.
         psnr: method name -> dB over the box.
+        input: what the LR image went through. "input" is among the files where that is not
+            "clean" and no method shows it, enlarged by bicubic.
     """
 
     set: str
@@ -138,6 +152,7 @@ class Crop:
     box: tuple[int, int, int, int]
     files: dict[str, str]
     psnr: dict[str, float]
+    input: str = CLEAN
 
 
 class Mean(NamedTuple):
@@ -145,6 +160,8 @@ class Mean(NamedTuple):
 
     ``psnr`` and ``ssim`` are means over ``count`` images, None over none of them; ``left_out``
     images could not be measured. ``seconds`` is the sum, ``mpx_per_s`` the output a second.
+    ``chroma`` is the largest of the ``grays`` images without colour, ``coloured`` the sum of their
+    pixels.
     """
 
     psnr: float | None
@@ -153,6 +170,9 @@ class Mean(NamedTuple):
     left_out: int
     seconds: float
     mpx_per_s: float | None
+    chroma: int | None = None
+    coloured: int = 0
+    grays: int = 0
 
 
 @dataclass(frozen=True)
@@ -212,21 +232,36 @@ class BenchReport:
         """Cells in the order in which they were measured."""
         return list(dict.fromkeys(score.cell for score in self.scores))
 
-    def mean(self, set: str, method: str, scale: float, cell: Cell = SCALED) -> Mean:
+    @property
+    def inputs(self) -> list[str]:
+        """Inputs in the order in which they were measured; "clean" alone where nothing was."""
+        found = dict.fromkeys(score.input for score in self.scores if score.image != CITED)
+        return list(found) or [CLEAN]
+
+    def measured_scales(self, set: str) -> list[float]:
+        """The scales that a set has: fewer than those of the report where it is drawn for some."""
+        known = {score.scale for score in self.scores if score.set == set}
+        return [scale for scale in self.scales if scale in known or not known]
+
+    def mean(
+        self, set: str, method: str, scale: float, cell: Cell = SCALED, input: str = CLEAN
+    ) -> Mean:
         """The mean of a method over a set at one scale; of nothing where it was not measured."""
-        return mean_of(self._grouped.get((set, method, scale, cell), []))
+        return mean_of(self._grouped.get((set, method, scale, cell, input), []))
 
-    def best(self, set: str, scale: float, cell: Cell = SCALED) -> str | None:
+    def best(self, set: str, scale: float, cell: Cell = SCALED, input: str = CLEAN) -> str | None:
         """The measured method of the highest mean PSNR in a column; None in an empty one."""
-        return self._best(set, scale, cell, "psnr")
+        return self._best(set, scale, cell, input, "psnr")
 
-    def best_ssim(self, set: str, scale: float, cell: Cell = SCALED) -> str | None:
+    def best_ssim(
+        self, set: str, scale: float, cell: Cell = SCALED, input: str = CLEAN
+    ) -> str | None:
         """The measured method of the highest mean SSIM in a column; None in an empty one."""
-        return self._best(set, scale, cell, "ssim")
+        return self._best(set, scale, cell, input, "ssim")
 
-    def _best(self, set: str, scale: float, cell: Cell, what: str) -> str | None:
+    def _best(self, set: str, scale: float, cell: Cell, input: str, what: str) -> str | None:
         found = {
-            method.name: getattr(self.mean(set, method.name, scale, cell), what)
+            method.name: getattr(self.mean(set, method.name, scale, cell, input), what)
             for method in self.methods
             if not method.cited
         }
@@ -234,10 +269,10 @@ class BenchReport:
         return max(known, key=known.__getitem__) if known else None
 
     @cached_property
-    def _grouped(self) -> dict[tuple[str, str, float, Cell], list[ImageScore]]:
-        groups: dict[tuple[str, str, float, Cell], list[ImageScore]] = {}
+    def _grouped(self) -> dict[tuple[str, str, float, Cell, str], list[ImageScore]]:
+        groups: dict[tuple[str, str, float, Cell, str], list[ImageScore]] = {}
         for score in self.scores:
-            key = score.set, score.method, score.scale, score.cell
+            key = score.set, score.method, score.scale, score.cell, score.input
             groups.setdefault(key, []).append(score)
         return groups
 
@@ -251,6 +286,7 @@ def mean_of(scores: Iterable[ImageScore]) -> Mean:
     scores = list(scores)
     kept = [score for score in scores if score.psnr is not None]
     ssims = [score.ssim for score in kept if score.ssim is not None]
+    chromas = [score.chroma for score in kept if score.chroma is not None]
     seconds = sum(score.seconds for score in kept)
     return Mean(
         psnr=sum(score.psnr for score in kept if score.psnr is not None) / len(kept)
@@ -261,4 +297,7 @@ def mean_of(scores: Iterable[ImageScore]) -> Mean:
         left_out=len(scores) - len(kept),
         seconds=seconds,
         mpx_per_s=sum(score.mpx for score in kept) / seconds if seconds > 0 else None,
+        chroma=max(chromas, default=None),
+        coloured=sum(score.coloured or 0 for score in kept),
+        grays=len(chromas),
     )

@@ -1,13 +1,35 @@
-"""The rows of a table of means by scale, and the tables as Markdown."""
+"""The rows of tables of means by scale or by input, and the tables as Markdown."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
+from liif_cli.bench.compare import BASE, gain, main_cell, main_input
+from liif_cli.bench.results import CLEAN, SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
 
 PROTOCOLS = {"div2k": "RGB", "benchmark": "luma"}
 """What a protocol measures."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its head, and where its figures come from."""
+
+    head: str
+    scale: float
+    input: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The columns of a table: every scale at one input, or every input at one scale.
+
+    ``about`` is what they have in common, for the title; "" where that is the clean input.
+    """
+
+    about: str
+    columns: list[Column]
 
 
 @dataclass(frozen=True)
@@ -20,42 +42,105 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """One method with one cell: a figure a scale."""
+    """One method with one cell: a figure a column."""
 
     method: MethodInfo
     label: str
     figures: list[Figure]
 
 
-def table_rows(report: BenchReport, entry: SetInfo, what: str) -> list[Row]:
-    """The rows of a set: what was measured in it, and for PSNR what is cited.
+def by_scale(report: BenchReport, entry: SetInfo, input: str) -> Grid:
+    """The scales of a set at one input."""
+    scales = report.measured_scales(entry.name)
+    about = "" if input == CLEAN else f"input {input}"
+    return Grid(about, [Column(f"x{scale:g}", scale, input) for scale in scales])
+
+
+def grids(report: BenchReport, entry: SetInfo) -> list[Grid]:
+    """One of all scales where there is one input, else one a scale with a column an input."""
+    inputs = report.inputs
+    if len(inputs) == 1:
+        return [by_scale(report, entry, inputs[0])]
+    return [
+        Grid(f"x{scale:g}", [Column(name, scale, name) for name in inputs])
+        for scale in report.measured_scales(entry.name)
+    ]
+
+
+def measures(report: BenchReport, entry: SetInfo) -> list[str]:
+    """The kinds of tables that a set always has: "psnr", and "gain" and "chroma" where there are.
+
+    Gains are for inputs other than the clean one, where bicubic was measured; chroma for sets that
+    have images without colour.
+    """
+    found = ["psnr"]
+    if report.inputs != [CLEAN] and any(method.name == BASE for method in report.methods):
+        found.append("gain")
+    if any(score.chroma is not None for score in report.scores if score.set == entry.name):
+        found.append("chroma")
+    return found
+
+
+def title(report: BenchReport, entry: SetInfo, what: str, grid: Grid) -> str:
+    """What a table shows of which set."""
+    kind = {
+        "psnr": f"PSNR in dB over {PROTOCOLS[entry.protocol]}",
+        "gain": f"dB over {PROTOCOLS[entry.protocol]} above bicubic of the same input",
+        "ssim": f"SSIM over {PROTOCOLS[entry.protocol]}",
+        "chroma": "largest chroma of the network's answer on gray images, pixels above 48",
+        "time": "Mpx/s of output, encoder included",
+    }[what]
+    return ", ".join(part for part in (entry.name, grid.about, kind) if part)
+
+
+def table_rows(
+    report: BenchReport, entry: SetInfo, what: str, grid: Grid | None = None
+) -> list[Row]:
+    """The rows of a set: what was measured in it, and for PSNR and gain what is cited.
 
     Args:
         report: of the bench.
         entry: the set.
-        what: "psnr" (dB), "ssim" or "time" (Mpx/s); the last has no best.
+        what: "psnr" (dB), "gain" (dB), "ssim", "chroma" (8-bit levels, and a count of pixels) or
+            "time" (Mpx/s); the last two have no best.
+        grid: the columns; None is the scales at the main input.
     """
+    grid = grid or by_scale(report, entry, main_input(report))
+    cells = [main_cell(report)] if what == "gain" else report.cells
     rows = [
-        _row(report, entry.name, method, cell, what)
+        _row(report, entry, method, cell, what, grid.columns)
         for method in report.methods
-        if what == "psnr" or not method.cited
-        for cell in report.cells
+        if what in ("psnr", "gain") or not method.cited
+        if what != "gain" or method.name != BASE
+        for cell in cells
     ]
     return [row for row in rows if row is not None]
 
 
-def _row(report: BenchReport, name: str, method: MethodInfo, cell: Cell, what: str) -> Row | None:
-    """None where the method was not measured with that cell in this set."""
-    means = [report.mean(name, method.name, scale, cell) for scale in report.scales]
+def _row(
+    report: BenchReport,
+    entry: SetInfo,
+    method: MethodInfo,
+    cell: Cell,
+    what: str,
+    columns: list[Column],
+) -> Row | None:
+    """None where the method was not measured with that cell in any of the columns."""
+    means = [
+        report.mean(entry.name, method.name, column.scale, cell, column.input) for column in columns
+    ]
     if not any(mean.count or mean.left_out for mean in means):
         return None
-    best = {"psnr": report.best, "ssim": report.best_ssim}.get(what)
     figures = []
-    for scale, mean in zip(report.scales, means, strict=True):
-        text = _text(mean, what)
-        if mean.left_out and mean.count:
+    for column, mean in zip(columns, means, strict=True):
+        text = (
+            _signed(gain(report, entry, method.name, column.scale, column.input))
+            if what == "gain"
+            else _text(mean, what)
+        )
+        if mean.left_out and mean.count and what != "chroma":
             text += f" ({mean.count})"
-        leads = best is not None and cell == SCALED and best(name, scale) == method.name
+        leads = cell == main_cell(report) and best(report, entry, what, column) == method.name
         figures.append(Figure(text, leads))
     label = method.label if method.cited else method.name
     if cell != SCALED:
@@ -63,53 +148,100 @@ def _row(report: BenchReport, name: str, method: MethodInfo, cell: Cell, what: s
     return Row(method, label, figures)
 
 
+def best(report: BenchReport, entry: SetInfo, what: str, column: Column) -> str | None:
+    """The measured method that leads a column; None for kinds of tables that have none."""
+    cell = main_cell(report)
+    if what == "psnr":
+        return report.best(entry.name, column.scale, cell, column.input)
+    if what == "ssim":
+        return report.best_ssim(entry.name, column.scale, cell, column.input)
+    if what != "gain":
+        return None
+    gains = {
+        method.name: gain(report, entry, method.name, column.scale, column.input)
+        for method in report.methods
+        if not method.cited and method.name != BASE
+    }
+    known = {name: value for name, value in gains.items() if value is not None}
+    return max(known, key=known.__getitem__) if known else None
+
+
+def _signed(decibels: float | None) -> str:
+    return "-" if decibels is None else f"{decibels:+.2f}"
+
+
 def _text(mean: Mean, what: str) -> str:
+    if what == "chroma":
+        return "-" if mean.chroma is None else chroma_text(mean)
     value = {"psnr": mean.psnr, "ssim": mean.ssim, "time": mean.mpx_per_s}[what]
     digits = {"psnr": ".2f", "ssim": ".4f", "time": ".3g"}[what]
     return "-" if value is None else format(value, digits)
+
+
+def chroma_text(mean: Mean) -> str:
+    """The largest chroma, and how many pixels are coloured where any are: "131 (8900 px)"."""
+    return f"{mean.chroma} ({mean.coloured} px)" if mean.coloured else f"{mean.chroma}"
 
 
 def left_out_lines(report: BenchReport, entry: SetInfo) -> list[str]:
     """A line a scale at which images of a set could not be measured, with their count."""
     lines = []
     for scale in report.scales:
-        missing = {
-            score.image: score.note.partition(":")[0]
-            for score in report.scores
-            if score.set == entry.name and score.scale == scale and score.psnr is None
-        }
-        if missing:
-            names = ", ".join(f"{image} ({why})" for image, why in missing.items())
+        for inputs, missing in _missing(report, entry, scale):
+            names = ", ".join(f"{image} ({why})" for image, why in missing)
             lines.append(
-                f"{entry.name} x{scale:g}: mean over {len(entry.images) - len(missing)} of "
-                f"{len(entry.images)} images, without {names}"
+                f"{entry.name} x{scale:g}{inputs}: mean over {len(entry.images) - len(missing)} "
+                f"of {len(entry.images)} images, without {names}"
             )
     return lines
 
 
+def _missing(
+    report: BenchReport, entry: SetInfo, scale: float
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """(of which inputs, "" for all of them; images with the reason), as few as say all."""
+    by_input: dict[str, dict[str, str]] = {name: {} for name in report.inputs}
+    for score in report.scores:
+        if (score.set, score.scale) == (entry.name, scale) and score.psnr is None:
+            by_input[score.input][score.image] = score.note.partition(":")[0]
+    inputs: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, missing in by_input.items():
+        inputs.setdefault(tuple(missing.items()), []).append(name)
+    for images, names in inputs.items():
+        if images:
+            some = len(names) < len(by_input)
+            yield f" {', '.join(names)}" if some else "", list(images)
+
+
 def markdown(report: BenchReport) -> str:
-    """A table of PSNR for each set, the best value of a column bold."""
-    return "\n".join(_markdown_table(report, entry) for entry in report.sets)
+    """The tables of PSNR, gain and chroma of each set, the best value of a column bold."""
+    return "\n".join(_markdown_set(report, entry) for entry in report.sets)
 
 
-def _markdown_table(report: BenchReport, entry: SetInfo) -> str:
-    title = f"{entry.name}, PSNR in dB over {PROTOCOLS[entry.protocol]}"
-    lines = [
-        _line([_escaped(title), *(f"x{scale:g}" for scale in report.scales)]),
-        _line(["---", *["---:"] * len(report.scales)]),
+def _markdown_set(report: BenchReport, entry: SetInfo) -> str:
+    blocks = [
+        _markdown_table(report, entry, what, grid)
+        for grid in grids(report, entry)
+        for what in measures(report, entry)
     ]
-    for row in table_rows(report, entry, "psnr"):
+    notes = "".join(f"{_escaped(line)}\n" for line in left_out_lines(report, entry))
+    return "\n".join([*blocks, notes] if notes else blocks)
+
+
+def _markdown_table(report: BenchReport, entry: SetInfo, what: str, grid: Grid) -> str:
+    heads = [title(report, entry, what, grid), *(column.head for column in grid.columns)]
+    lines = [_line(map(_escaped, heads)), _line(["---", *["---:"] * len(grid.columns)])]
+    for row in table_rows(report, entry, what, grid):
         label = _escaped(row.label)
         if row.method.parameters and "`" not in row.label:
             label = f"`{label}`"
         label += ", cited" if row.method.cited else ""
         figures = [f"**{figure.text}**" if figure.best else figure.text for figure in row.figures]
         lines.append(_line([label, *figures]))
-    notes = left_out_lines(report, entry)
-    return "\n".join([*lines, *[""] * bool(notes), *map(_escaped, notes), ""])
+    return "\n".join([*lines, ""])
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

@@ -20,6 +20,15 @@ from liif_cli.ui import options
     help="Magnifications above 1, fractions allowed.",
 )
 @click.option(
+    "--inputs",
+    type=options.NamesType(),
+    default="clean",
+    show_default=True,
+    help="What LR images go through, a column each: jpegQ, jpegQ-420, webpQ, avifQ (quality), "
+    "noiseS (deviation), blur, blurS (softer than bicubic), area, lanczos, nearest, bilinear "
+    "(another kernel); joined by +, as noise5+jpeg85-420.",
+)
+@click.option(
     "--data",
     multiple=True,
     metavar="DIR",
@@ -33,7 +42,8 @@ from liif_cli.ui import options
     help="Decoders (every model that comes with liif and has it), models, bicubic, nearest, "
     "bilinear, lanczos, siren. NAME@ensemble averages 8 flips and turns, NAME@clamped is told no "
     "smaller pixel than at its largest trained scale, NAME@via4 renders at x4 and goes on by "
-    "Lanczos. [default: every model that comes with liif, and bicubic]",
+    "Lanczos, NAME@cleanupN is told a loss of N whatever the file says, NAME@blind of 0. "
+    "[default: every model that comes with liif, and bicubic]",
 )
 @click.option(
     "--model", "models", multiple=True, metavar="NAME|PATH", help="One more model; may be repeated."
@@ -66,7 +76,7 @@ from liif_cli.ui import options
     "--markdown",
     "markdown_file",
     metavar="FILE",
-    help="Write the tables of PSNR as Markdown; - is stdout.",
+    help="Write the tables of PSNR, gain and chroma as Markdown; - is stdout.",
 )
 @options.device_option
 @click.option(
@@ -98,6 +108,7 @@ def bench(
       liif bench --data photos/ --model mine.safetensors --out results/ --ssim --time
       liif bench --data photos/ --methods edsr-small-liif,edsr-small-liif@clamped --scales 12,30
       liif bench --methods liif --scales 8 --cells 1,2,4,8
+      liif bench --data photos/ --scales 4 --inputs clean,jpeg85-420,noise5,blur --out results/
 
     Exit codes: 0 all measured, 1 something left out, 2 wrong usage, 3 interrupted.
     """

@@ -15,10 +15,21 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from liif_cli.bench.compare import main_input
 from liif_cli.bench.job import BenchResult, Listen, Say
 from liif_cli.bench.job import Progress as BenchProgress
 from liif_cli.bench.results import BenchReport, SetInfo
-from liif_cli.bench.tables import PROTOCOLS, Row, left_out_lines, markdown, table_rows
+from liif_cli.bench.tables import (
+    Grid,
+    Row,
+    by_scale,
+    grids,
+    left_out_lines,
+    markdown,
+    measures,
+    table_rows,
+    title,
+)
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from liif_cli.io.atomic import write_atomically
 
@@ -99,16 +110,22 @@ def show(
 def print_report(
     report: BenchReport, console: Console, *, ssim: bool = False, time: bool = False
 ) -> None:
-    """The header, and for each set a table of PSNR; tables of SSIM and of speed when asked."""
+    """The header, and for each set tables of PSNR; tables of SSIM and of speed when asked.
+
+    One by scale where there is one input, else one by input for each scale. Speed does not depend
+    on the input, and is always by scale.
+    """
     if not console.is_terminal:
         console.width = max(console.width, FILE_WIDTH)
     _line(console, header_line(report))
     for entry in report.sets:
-        _print_table(report, entry, "psnr", console)
-        if ssim:
-            _print_table(report, entry, "ssim", console)
+        kinds = measures(report, entry)
+        for grid in grids(report, entry):
+            for what in kinds if not ssim else [kinds[0], "ssim", *kinds[1:]]:
+                _print_table(report, entry, what, grid, console)
         if time:
-            _print_table(report, entry, "time", console)
+            grid = by_scale(report, entry, main_input(report))
+            _print_table(report, entry, "time", grid, console)
         for line in left_out_lines(report, entry):
             _line(console, line)
 
@@ -126,20 +143,17 @@ def header_line(report: BenchReport) -> str:
     return ", ".join(parts)
 
 
-def _print_table(report: BenchReport, entry: SetInfo, what: str, console: Console) -> None:
+def _print_table(
+    report: BenchReport, entry: SetInfo, what: str, grid: Grid, console: Console
+) -> None:
     count = f"{len(entry.images)} image{'s' if len(entry.images) != 1 else ''}"
-    titles = {
-        "psnr": f"PSNR in dB over {PROTOCOLS[entry.protocol]}",
-        "ssim": f"SSIM over {PROTOCOLS[entry.protocol]}",
-        "time": "Mpx/s of output, encoder included",
-    }
-    _line(console, f"\n{entry.name}, {titles[what]}, {count}", style="bold")
+    _line(console, f"\n{title(report, entry, what, grid)}, {count}", style="bold")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     # in a narrow terminal names fold, figures never do
     table.add_column("method", overflow="fold")
-    for scale in report.scales:
-        table.add_column(f"x{scale:g}", justify="right", no_wrap=True)
-    for row in table_rows(report, entry, what):
+    for column in grid.columns:
+        table.add_column(column.head, justify="right", no_wrap=True)
+    for row in table_rows(report, entry, what, grid):
         table.add_row(*_styled(row, marked=not console.is_terminal))
     console.print(table)
 
