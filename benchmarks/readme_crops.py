@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from liif_cli.bench.crops import slug
-from liif_cli.bench.results import BenchReport, Crop
+from liif_cli.bench.crops import crop_stem
+from liif_cli.bench.results import CLEAN, BenchReport, Crop
 
 ENLARGED = 3
 GAP, LINE, INK = 8, 20, (60, 60, 60)
@@ -51,11 +51,15 @@ def strip(crop: Crop, folder: Path, names: list[str]) -> np.ndarray:
         pixels = cv2.imread(str(folder / crop.files[name]))
         if pixels is None:
             raise SystemExit(f"cannot read {folder / crop.files[name]}; run liif bench again")
-        about = f"{crop.image}, x{crop.scale:g}"
+        about = f"{crop.image}, x{crop.scale:g}{_at(crop)}"
         value = f"{crop.psnr[name]:.2f} dB" if name in crop.psnr else about
         panels += [panel(pixels, [name, value])]
     gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
     return np.hstack([part for one in panels for part in (one, gap)][:-1])
+
+
+def _at(crop: Crop) -> str:
+    return f", {crop.input}" if crop.input != CLEAN else ""
 
 
 def chosen_names(crop: Crop, methods: str | None) -> list[str]:
@@ -82,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     report = BenchReport.from_json(json.loads((options.out / "report.json").read_text()))
     for number, crop in enumerate(report.crops, 1):
         gains = ", ".join(f"{name} {value:.2f}" for name, value in crop.psnr.items())
-        print(f"{number:3} {crop.set}, {crop.image}, x{crop.scale:g}: {gains}")
+        print(f"{number:3} {crop.set}, {crop.image}, x{crop.scale:g}{_at(crop)}: {gains}")
     numbers = options.crop or range(1, min(2, len(report.crops)) + 1)
     if not report.crops or not 1 <= min(numbers) <= max(numbers) <= len(report.crops):
         raise SystemExit(f"--crop: expected numbers from 1 to {len(report.crops)}")
@@ -91,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         crop = report.crops[number - 1]
         picture = strip(crop, options.out, chosen_names(crop, options.methods))
         _, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-        path = options.to / f"{slug(f'{crop.set}-{crop.image}-x{crop.scale:g}')}.png"
+        path = options.to / f"{crop_stem(crop.set, crop.image, crop.scale, crop.input)}.png"
         if len(png) > MOST_BYTES:
             raise SystemExit(f"{path}: {len(png)} bytes, more than {MOST_BYTES}; name --methods")
         path.write_bytes(png.tobytes())

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from liif_cli.bench.compare import BASE, gain, main_cell, speed_scale
+from liif_cli.bench.compare import BASE, gain, main_cell, main_input, speed_scale
 from liif_cli.bench.html_crops import crops_html
 from liif_cli.bench.html_plot import inline_svg
 from liif_cli.bench.html_tables import (
     decibels,
     psnr_html,
     row_html,
+    signed,
     table_html,
     tables_html,
     three_digits,
 )
+from liif_cli.bench.inputs import describe
 from liif_cli.bench.plots import MISSING, available, make_plots
 from liif_cli.bench.results import (
     CITED,
+    CLEAN,
     BenchReport,
     ImageScore,
     MethodInfo,
@@ -72,6 +74,7 @@ def page(report: BenchReport, folder: Path) -> str:
     )
     names = ", ".join(entry.name for entry in report.sets) or "no set"
     links = [(f"set-{number}", entry.name) for number, entry in enumerate(report.sets, 1)]
+    links += [("inputs", "Inputs")] if report.inputs != [CLEAN] else []
     links += [("methods", "Methods"), ("machine", "Machine")]
     nav = "".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in links)
     sections = "".join(
@@ -97,6 +100,7 @@ def page(report: BenchReport, folder: Path) -> str:
 <nav aria-label="Sections"><ul>{nav}</ul></nav>
 <main id="content">
 {sections}
+{_inputs_html(report)}
 {_methods_html(report.methods)}
 {_machine_html(report)}
 </main>
@@ -112,6 +116,7 @@ def _summary(report: BenchReport) -> str:
         _count(len(report.methods), "method"),
         _count(len(report.sets), "set"),
         _count(len(report.scales), "scale"),
+        *([_count(len(report.inputs), "input")] if report.inputs != [CLEAN] else []),
         f"{header.cpu if header.device == 'cpu' else header.device}, "
         + _count(header.threads, "thread"),
     ]
@@ -128,8 +133,7 @@ def _set_html(report: BenchReport, entry: SetInfo, number: int, folder: Path) ->
     facts.append(entry.path or "generated images, built in")
     cell = main_cell(report)
     others = "".join(
-        f'<div class="tables">{psnr_html(report, entry, other)}'
-        f"{tables_html(report, entry, other)}</div>\n"
+        psnr_html(report, entry, other) + tables_html(report, entry, other)
         for other in report.cells
         if other != cell
     )
@@ -138,9 +142,9 @@ def _set_html(report: BenchReport, entry: SetInfo, number: int, folder: Path) ->
 <h2 id="{anchor}-title">{escape(entry.name)}</h2>
 <p class="facts">{escape(" · ".join(facts))}</p>
 {_headline(report, entry)}
-<div class="tables">{psnr_html(report, entry, cell)}</div>
+{psnr_html(report, entry, cell)}
 {_plots_html(report, entry)}
-<div class="tables">{tables_html(report, entry, cell)}</div>
+{tables_html(report, entry, cell)}
 {others}
 {_left_out_html(report, entry)}
 {crops_html(report, entry, folder)}
@@ -152,16 +156,17 @@ def _headline(report: BenchReport, entry: SetInfo) -> str:
     """One sentence: which method is best at the scale of comparison, and by how much."""
     if not report.scales:
         return ""
-    scale, cell = speed_scale(report), main_cell(report)
-    best = report.best(entry.name, scale, cell)
+    scale, cell, input = speed_scale(report, entry), main_cell(report), main_input(report)
+    best = report.best(entry.name, scale, cell, input)
     if best is None:
         return ""
-    mean = report.mean(entry.name, best, scale, cell)
+    mean = report.mean(entry.name, best, scale, cell, input)
     label = next(method.label for method in report.methods if method.name == best)
-    text = f"Best at x{scale:g}: <strong>{escape(label)}</strong>, {decibels(mean.psnr)} dB"
-    above = gain(report, entry, best, scale)
-    if best != BASE and above is not None and math.isfinite(above):
-        text += f" ({_signed(above)} dB against bicubic)"
+    at = f"x{scale:g}" + (f", {escape(input)} input" if report.inputs != [CLEAN] else "")
+    text = f"Best at {at}: <strong>{escape(label)}</strong>, {decibels(mean.psnr)} dB"
+    above = signed(gain(report, entry, best, scale, input))
+    if best != BASE and above is not None:
+        text += f" ({above} dB against bicubic)"
     if mean.mpx_per_s:
         text += f", at {three_digits(mean.mpx_per_s)} Mpx/s"
     return f'<p class="headline">{text}</p>'
@@ -180,10 +185,12 @@ def _left_out_html(report: BenchReport, entry: SetInfo) -> str:
     left_out = sum(score.psnr is None for scores in notes.values() for score in scores)
     items = []
     for (image, scale, note), scores in notes.items():
+        inputs = list(dict.fromkeys(score.input for score in scores))
+        some = f", {', '.join(inputs)}" if len(inputs) < len(report.inputs) else ""
         who = list(dict.fromkeys(labels.get(score.method, score.method) for score in scores))
         measured = [method for method in report.methods if not method.cited]
         every = "all methods" if len(who) > 1 and len(who) == len(measured) else ", ".join(who)
-        items.append(f"<li>{escape(f'{image}, x{scale:g}, {every}: {note}')}</li>")
+        items.append(f"<li>{escape(f'{image}, x{scale:g}{some}, {every}: {note}')}</li>")
     title = (
         f"{_count(left_out, 'result')} left out of the means"
         if left_out
@@ -203,6 +210,24 @@ def _plots_html(report: BenchReport, entry: SetInfo) -> str:
         for index, plot in enumerate(plots)
     )
     return f'<div class="plots">{figures}</div>' if figures else ""
+
+
+def _inputs_html(report: BenchReport) -> str:
+    """What the LR images went through; "" where they are as the protocol makes them."""
+    if report.inputs == [CLEAN]:
+        return ""
+    rows = [
+        f'<tr><th scope="row">{escape(name)}</th>'
+        f'<td class="text">{escape(describe(name))}</td></tr>'
+        for name in report.inputs
+    ]
+    heads = '<th scope="col">input</th><th scope="col" class="text">the LR image</th>'
+    return (
+        '<section id="inputs" aria-labelledby="inputs-title">\n'
+        '<h2 id="inputs-title">Inputs</h2>\n'
+        + table_html("What LR images went through", heads, rows)
+        + "</section>"
+    )
 
 
 def _methods_html(methods: list[MethodInfo]) -> str:
@@ -252,7 +277,3 @@ def _machine_html(report: BenchReport) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + "s" * (number != 1)
-
-
-def _signed(decibels: float) -> str:
-    return f"{decibels:+.2f}".replace("-", "\N{MINUS SIGN}")

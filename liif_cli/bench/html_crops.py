@@ -7,11 +7,10 @@ import math
 from html import escape
 from pathlib import Path
 
+from liif_cli.bench.compare import BASE
+from liif_cli.bench.crops import HR, INPUT
 from liif_cli.bench.html_tables import decibels
-from liif_cli.bench.results import BenchReport, Crop, SetInfo
-
-HR = "HR"
-"""The name of the truth among a crop's files."""
+from liif_cli.bench.results import CLEAN, BenchReport, Crop, SetInfo
 
 
 def crops_html(report: BenchReport, entry: SetInfo, folder: Path) -> str:
@@ -32,11 +31,16 @@ def crops_html(report: BenchReport, entry: SetInfo, folder: Path) -> str:
 
 def _crop_html(report: BenchReport, crop: Crop, number: int, folder: Path) -> str:
     x, y, width, height = crop.box
-    labels = {HR: HR} | {method.name: method.label for method in report.methods}
+    labels = {HR: HR, INPUT: "input, enlarged by bicubic"}
+    labels |= {method.name: method.label for method in report.methods}
+    if crop.input != CLEAN and BASE in crop.files:
+        labels[BASE] += ": the input, enlarged"
     # HR first, then as in the tables
     names = [name for name in labels if name in crop.files]
     finite = [psnr for psnr in crop.psnr.values() if not math.isnan(psnr)]
     title = f"{crop.image}, x{crop.scale:g}"
+    if report.inputs != [CLEAN]:
+        title += f", {crop.input}"
     place = f"· {width}x{height} HR pixels at x {x}, y {y}"
     shots = "".join(
         _shot_html(
@@ -67,7 +71,8 @@ def _shot_html(crop: Crop, name: str, label: str, anchor: str, folder: Path, *, 
     except (OSError, ValueError):
         picture = '<span class="lost">the file of this crop is gone</span>'
     else:
-        alt = f"{crop.image} at x{crop.scale:g}: {label}"
+        degraded = f" of {crop.input}" if crop.input != CLEAN else ""
+        alt = f"{crop.image} at x{crop.scale:g}{degraded}: {label}"
         picture = (
             f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}"'
             f' alt="{escape(alt)}">'

@@ -1,89 +1,78 @@
-"""The tables of the report page: PSNR, SSIM, speed and costs of a set."""
+"""The tables of the report page: PSNR, gain, chroma, SSIM, speed and costs of a set."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
-from liif_cli.bench.compare import speed_scale
+from liif_cli.bench.compare import BASE, gain, main_cell, main_input, speed_scale
 from liif_cli.bench.results import SCALED, BenchReport, Cell, Mean, MethodInfo, SetInfo
+from liif_cli.bench.tables import Column, Grid, by_scale, chroma_text, grids, leader, measures
 
 
 def psnr_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
-    """The table of mean PSNR by scale."""
-    return _by_scale_html(
-        report,
-        entry,
-        cell,
-        "Mean PSNR, dB",
-        lambda scale: report.best(entry.name, scale, cell),
-        lambda mean: None if mean.psnr is None else decibels(mean.psnr),
+    """Tables of mean PSNR, gain and chroma: by scale, or for each scale by input."""
+    main = cell == main_cell(report)
+    kinds = [what for what in measures(report, entry) if main or what != "gain"]
+    return "".join(
+        _side_by_side(_grid_html(report, entry, cell, what, grid) for what in kinds)
+        for grid in grids(report, entry)
     )
 
 
 def tables_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
-    """SSIM and speed by scale, and the costs at one scale."""
-
-    def fastest(scale: float) -> str | None:
-        found = {
-            method.name: speed
-            for method in report.methods
-            if not method.cited
-            and (speed := report.mean(entry.name, method.name, scale, cell).mpx_per_s)
-        }
-        return max(found, key=found.__getitem__) if found else None
-
-    ssim = _by_scale_html(
-        report,
-        entry,
-        cell,
-        "Mean SSIM",
-        lambda scale: report.best_ssim(entry.name, scale, cell),
-        lambda mean: None if mean.ssim is None else f"{mean.ssim:.4f}",
-    )
-    speed = _by_scale_html(
-        report,
-        entry,
-        cell,
-        "Speed, output Mpx/s, encoder and decoder",
-        fastest,
-        lambda mean: three_digits(mean.mpx_per_s) if mean.mpx_per_s else None,
-    )
-    return ssim + speed + _cost_html(report, entry, cell)
+    """SSIM as PSNR, speed by scale, and the costs at one scale."""
+    ssim = [_grid_html(report, entry, cell, "ssim", grid) for grid in grids(report, entry)]
+    grid = by_scale(report, entry, main_input(report))
+    costs = _grid_html(report, entry, cell, "time", grid) + _cost_html(report, entry, cell)
+    return _side_by_side([*ssim, costs])
 
 
-def _by_scale_html(
-    report: BenchReport,
-    entry: SetInfo,
-    cell: Cell,
-    title: str,
-    best: Callable[[float], str | None],
-    show: Callable[[Mean], str | None],
-) -> str:
-    """A row a method, a column a scale; empty columns and rows are left out."""
+def _side_by_side(tables: Iterable[str]) -> str:
+    return f'<div class="tables">{"".join(tables)}</div>\n'
+
+
+_TITLES = {
+    "psnr": "Mean PSNR, dB",
+    "gain": "dB above bicubic of the same input",
+    "ssim": "Mean SSIM",
+    "chroma": "Largest chroma of gray images (pixels above 48)",
+    "time": "Speed, output Mpx/s, encoder and decoder",
+}
+
+
+def _grid_html(report: BenchReport, entry: SetInfo, cell: Cell, what: str, grid: Grid) -> str:
+    """A row a method, a column as the grid says; empty columns and rows are left out."""
     means = {
-        (method.name, scale): report.mean(entry.name, method.name, scale, cell)
+        (method.name, column): report.mean(
+            entry.name, method.name, column.scale, cell, column.input
+        )
         for method in report.methods
-        for scale in report.scales
+        for column in grid.columns
     }
-    texts = {key: show(mean) for key, mean in means.items()}
-    tried = {key for key, mean in means.items() if mean.count or mean.left_out}
-    scales = [scale for scale in report.scales if any(key[1] == scale for key in tried)]
+    texts = {
+        (method.name, column): _text(report, entry, method, column, what, means)
+        for method in report.methods
+        for column in grid.columns
+    }
+    tried = {column for (_, column), mean in means.items() if mean.count or mean.left_out}
+    columns = [column for column in grid.columns if column in tried]
+    leaders = {column: leader(report, entry, what, column, cell) for column in columns}
     rows = []
     for method in report.methods:
-        if not any(
-            texts[method.name, scale] or means[method.name, scale].left_out for scale in scales
+        if (what == "gain" and method.name == BASE) or not any(
+            texts[method.name, column] or means[method.name, column].left_out for column in columns
         ):
             continue
         cells = ""
-        for scale in scales:
-            text, mean = texts[method.name, scale], means[method.name, scale]
-            is_best = text is not None and best(scale) == method.name
+        for column in columns:
+            text, mean = texts[method.name, column], means[method.name, column]
+            is_best = text is not None and leaders[column] == method.name
             inner = escape(text or "-")
             if is_best:
                 inner = f'<strong>{inner}</strong><span class="unseen"> best</span>'
-            if mean.left_out and (text or mean.count == 0):
+            if what != "chroma" and mean.left_out and (text or mean.count == 0):
                 images = mean.count + mean.left_out
                 inner += f'<small class="count">{mean.count} of {images}</small>'
             kind = ' class="best"' if is_best else ""
@@ -91,22 +80,44 @@ def _by_scale_html(
         rows.append(row_html(method, cells))
     if not rows:
         return ""
-    heads = "".join(f'<th scope="col">x{scale:g}</th>' for scale in scales)
-    return table_html(title + _cell(cell), f'<th scope="col">method</th>{heads}', rows)
+    heads = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in columns)
+    about = f", {grid.about}" if grid.about else ""
+    title = _TITLES[what] + about + _cell(cell)
+    return table_html(title, f'<th scope="col">method</th>{heads}', rows)
+
+
+def _text(
+    report: BenchReport,
+    entry: SetInfo,
+    method: MethodInfo,
+    column: Column,
+    what: str,
+    means: Mapping[tuple[str, Column], Mean],
+) -> str | None:
+    mean = means[method.name, column]
+    if what == "gain":
+        return signed(gain(report, entry, method.name, column.scale, column.input))
+    if what == "chroma":
+        return None if mean.chroma is None else chroma_text(mean)
+    if what == "time":
+        return three_digits(mean.mpx_per_s) if mean.mpx_per_s else None
+    if what == "ssim":
+        return None if mean.ssim is None else f"{mean.ssim:.4f}"
+    return None if mean.psnr is None else decibels(mean.psnr)
 
 
 def _cost_html(report: BenchReport, entry: SetInfo, cell: Cell) -> str:
     """Time of an image, encoder and decoder apart, and peak memory, at the scale of comparison."""
     if not report.scales:
         return ""
-    scale = speed_scale(report)
+    scale, input = speed_scale(report, entry), main_input(report)
     rows = []
     for method in report.methods:
         scores = [
             score
             for score in report.scores
-            if (score.set, score.method, score.scale, score.cell)
-            == (entry.name, method.name, scale, cell)
+            if (score.set, score.method, score.scale, score.cell, score.input)
+            == (entry.name, method.name, scale, cell, input)
             and score.psnr is not None
         ]
         if method.cited or not scores:
@@ -147,6 +158,13 @@ def decibels(psnr: float | None) -> str:
     if psnr is None:
         return "-"
     return f"{psnr:.2f}" if math.isfinite(psnr) else "∞"
+
+
+def signed(decibels: float | None) -> str | None:
+    """+0.83, or with a minus as long as the plus; None for None and for no finite number."""
+    if decibels is None or not math.isfinite(decibels):
+        return None
+    return f"{decibels:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _cell(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Plots of a bench: gain over bicubic and PSNR against scale, PSNR against speed.
+"""Plots of a bench: gain over bicubic and PSNR against scale, gain by input, PSNR against speed.
 
 matplotlib draws them and is optional (extra ``plot``). Its figures are made as objects, without
 pyplot's state. Each plot is one PNG file; the report page takes the same figures as SVG.
@@ -10,7 +10,7 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,8 +18,8 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from liif_cli.bench.compare import BASE, gain, main_cell, speed_scale
-from liif_cli.bench.results import BenchReport, MethodInfo, SetInfo
+from liif_cli.bench.compare import BASE, gain, main_cell, main_input, speed_scale
+from liif_cli.bench.results import CLEAN, BenchReport, MethodInfo, SetInfo
 from liif_cli.io.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -106,7 +106,10 @@ def write_plots(report: BenchReport, folder: Path) -> list[Path]:
 
 
 def make_plots(report: BenchReport, sets: list[SetInfo] | None = None) -> list[Plot]:
-    """The plots of the sets, up to three each; those without a point to draw are left out."""
+    """The plots of the sets, up to four each; those without a point to draw are left out.
+
+    Scale and speed are of the main input, where there are several.
+    """
     names = file_names(report)
     looks = _looks(report.methods)
     plots = []
@@ -176,12 +179,13 @@ def _gain_plot(
 ) -> Plot | None:
     if not any(method.name == BASE for method in report.methods):
         return None
+    input = main_input(report)
     return _scale_plot(
         report,
         entry,
         looks,
         name,
-        value=lambda method, scale: gain(report, entry, method, scale),
+        value=lambda method, scale: gain(report, entry, method, scale, input),
         title="gain over bicubic",
         label="PSNR above bicubic, dB",
     )
@@ -190,13 +194,13 @@ def _gain_plot(
 def _psnr_plot(
     report: BenchReport, entry: SetInfo, looks: dict[str, _Look], name: str
 ) -> Plot | None:
-    cell = main_cell(report)
+    cell, input = main_cell(report), main_input(report)
     return _scale_plot(
         report,
         entry,
         looks,
         name,
-        value=lambda method, scale: report.mean(entry.name, method, scale, cell).psnr,
+        value=lambda method, scale: report.mean(entry.name, method, scale, cell, input).psnr,
         title="PSNR",
         label="mean PSNR, dB",
     )
@@ -225,23 +229,9 @@ def _scale_plot(
     if not shown:
         return None
     scales = [report.scales[index] for index in shown]
-    figure, axes = _axes(f"{entry.name}: {title}", len(lines))
-    for method, line in lines.items():
-        values = [line[index] for index in shown]
-        if all(math.isnan(point) for point in values):
-            continue
-        look = looks[method.name]
-        axes.plot(
-            scales,
-            values,
-            color=look.colour,
-            linestyle=look.dash,
-            linewidth=1.6,
-            marker=look.marker,
-            markersize=5,
-            markerfacecolor=PAPER if look.hollow else look.colour,
-            label=_plain(_label(method)),
-        )
+    figure, axes = _axes(f"{entry.name}: {title}{_at(report)}", len(lines))
+    kept = {method: [line[index] for index in shown] for method, line in lines.items()}
+    _draw_lines(axes, scales, kept, looks)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(scales))
     axes.xaxis.set_major_formatter(FixedFormatter([f"x{scale:g}" for scale in scales]))
@@ -253,6 +243,55 @@ def _scale_plot(
     return Plot(name, printable(text), figure)
 
 
+def _draw_lines(
+    axes: Axes,
+    places: Sequence[float],
+    lines: dict[MethodInfo, list[float]],
+    looks: dict[str, _Look],
+) -> None:
+    """A line a method over ``places``, those without a point left out."""
+    for method, values in lines.items():
+        if all(math.isnan(point) for point in values):
+            continue
+        look = looks[method.name]
+        axes.plot(
+            places,
+            values,
+            color=look.colour,
+            linestyle=look.dash,
+            linewidth=1.6,
+            marker=look.marker,
+            markersize=5,
+            markerfacecolor=PAPER if look.hollow else look.colour,
+            label=_plain(_label(method)),
+        )
+
+
+def _inputs_plot(
+    report: BenchReport, entry: SetInfo, looks: dict[str, _Look], name: str
+) -> Plot | None:
+    inputs = report.inputs
+    bicubic = any(method.name == BASE for method in report.methods)
+    if len(inputs) == 1 or not bicubic or not report.scales:
+        return None
+    scale = speed_scale(report, entry)
+    lines = {
+        method: [_finite(gain(report, entry, method.name, scale, input)) for input in inputs]
+        for method in report.methods
+        if not method.cited
+    }
+    if all(math.isnan(point) for line in lines.values() for point in line):
+        return None
+    figure, axes = _axes(f"{entry.name}: gain by input at x{scale:g}", len(lines))
+    _draw_lines(axes, range(len(inputs)), lines, looks)
+    axes.set_xticks(range(len(inputs)), inputs, rotation=30, ha="right", rotation_mode="anchor")
+    label = "PSNR above bicubic of the same input, dB"
+    axes.set_ylabel(label)
+    _legend(figure)
+    text = f"{label}, by input on {entry.name} at x{scale:g}, a line a method"
+    return Plot(name, printable(text), figure)
+
+
 def _speed_plot(
     report: BenchReport, entry: SetInfo, looks: dict[str, _Look], name: str
 ) -> Plot | None:
@@ -260,15 +299,15 @@ def _speed_plot(
         return None
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    scale, cell = speed_scale(report), main_cell(report)
+    scale, cell, input = speed_scale(report, entry), main_cell(report), main_input(report)
     points = {}
     for method in report.methods:
-        mean = report.mean(entry.name, method.name, scale, cell)
+        mean = report.mean(entry.name, method.name, scale, cell, input)
         if mean.mpx_per_s and mean.psnr is not None and math.isfinite(mean.psnr):
             points[method] = mean.mpx_per_s, mean.psnr
     if not points:
         return None
-    figure, axes = _axes(f"{entry.name}: PSNR and speed at x{scale:g}", len(points))
+    figure, axes = _axes(f"{entry.name}: PSNR and speed at x{scale:g}{_at(report)}", len(points))
     for method, (speed, psnr) in points.items():
         look = looks[method.name]
         axes.plot(
@@ -298,9 +337,15 @@ def _speed_plot(
 
 _KINDS: dict[str, Callable[[BenchReport, SetInfo, dict[str, _Look], str], Plot | None]] = {
     "gain": _gain_plot,
+    "inputs": _inputs_plot,
     "psnr": _psnr_plot,
     "speed": _speed_plot,
 }
+
+
+def _at(report: BenchReport) -> str:
+    """Which input a plot of one is about, where that is to be said."""
+    return f", {main_input(report)} input" if report.inputs != [CLEAN] else ""
 
 
 def _axes(title: str, methods: int) -> tuple[Figure, Axes]:

@@ -251,17 +251,8 @@ class BenchReport:
 
     def best(self, set: str, scale: float, cell: Cell = SCALED, input: str = CLEAN) -> str | None:
         """The measured method of the highest mean PSNR in a column; None in an empty one."""
-        return self._best(set, scale, cell, input, "psnr")
-
-    def best_ssim(
-        self, set: str, scale: float, cell: Cell = SCALED, input: str = CLEAN
-    ) -> str | None:
-        """The measured method of the highest mean SSIM in a column; None in an empty one."""
-        return self._best(set, scale, cell, input, "ssim")
-
-    def _best(self, set: str, scale: float, cell: Cell, input: str, what: str) -> str | None:
         found = {
-            method.name: getattr(self.mean(set, method.name, scale, cell, input), what)
+            method.name: self.mean(set, method.name, scale, cell, input).psnr
             for method in self.methods
             if not method.cited
         }

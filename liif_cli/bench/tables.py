@@ -87,10 +87,20 @@ def title(report: BenchReport, entry: SetInfo, what: str, grid: Grid) -> str:
         "psnr": f"PSNR in dB over {PROTOCOLS[entry.protocol]}",
         "gain": f"dB over {PROTOCOLS[entry.protocol]} above bicubic of the same input",
         "ssim": f"SSIM over {PROTOCOLS[entry.protocol]}",
-        "chroma": "largest chroma of the network's answer on gray images, pixels above 48",
+        "chroma": "largest chroma of the network's answer (pixels above 48)",
         "time": "Mpx/s of output, encoder included",
     }[what]
     return ", ".join(part for part in (entry.name, grid.about, kind) if part)
+
+
+def count(report: BenchReport, entry: SetInfo, what: str) -> str:
+    """Of how many images a table is."""
+    names = set(entry.images)
+    if what == "chroma":
+        scores = (score for score in report.scores if score.set == entry.name)
+        names = {score.image for score in scores if score.chroma is not None}
+    kind = "gray image" if what == "chroma" else "image"
+    return f"{len(names)} {kind}" + "s" * (len(names) != 1)
 
 
 def table_rows(
@@ -140,7 +150,11 @@ def _row(
         )
         if mean.left_out and mean.count and what != "chroma":
             text += f" ({mean.count})"
-        leads = cell == main_cell(report) and best(report, entry, what, column) == method.name
+        leads = (
+            what != "time"
+            and cell == main_cell(report)
+            and leader(report, entry, what, column, cell) == method.name
+        )
         figures.append(Figure(text, leads))
     label = method.label if method.cited else method.name
     if cell != SCALED:
@@ -148,21 +162,21 @@ def _row(
     return Row(method, label, figures)
 
 
-def best(report: BenchReport, entry: SetInfo, what: str, column: Column) -> str | None:
-    """The measured method that leads a column; None for kinds of tables that have none."""
-    cell = main_cell(report)
-    if what == "psnr":
-        return report.best(entry.name, column.scale, cell, column.input)
-    if what == "ssim":
-        return report.best_ssim(entry.name, column.scale, cell, column.input)
-    if what != "gain":
-        return None
-    gains = {
-        method.name: gain(report, entry, method.name, column.scale, column.input)
-        for method in report.methods
-        if not method.cited and method.name != BASE
-    }
-    known = {name: value for name, value in gains.items() if value is not None}
+def leader(
+    report: BenchReport, entry: SetInfo, what: str, column: Column, cell: Cell
+) -> str | None:
+    """The measured method that leads a column: in speed the fastest, in chroma none."""
+    values: dict[str, float | None] = {}
+    for method in report.methods:
+        if method.cited or (what == "gain" and method.name == BASE):
+            continue
+        mean = report.mean(entry.name, method.name, column.scale, cell, column.input)
+        if what == "gain":
+            value = gain(report, entry, method.name, column.scale, column.input)
+        else:
+            value = {"psnr": mean.psnr, "ssim": mean.ssim, "time": mean.mpx_per_s}.get(what)
+        values[method.name] = value
+    known = {name: value for name, value in values.items() if value is not None}
     return max(known, key=known.__getitem__) if known else None
 
 

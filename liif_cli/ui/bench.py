@@ -23,6 +23,7 @@ from liif_cli.bench.tables import (
     Grid,
     Row,
     by_scale,
+    count,
     grids,
     left_out_lines,
     markdown,
@@ -146,8 +147,8 @@ def header_line(report: BenchReport) -> str:
 def _print_table(
     report: BenchReport, entry: SetInfo, what: str, grid: Grid, console: Console
 ) -> None:
-    count = f"{len(entry.images)} image{'s' if len(entry.images) != 1 else ''}"
-    _line(console, f"\n{title(report, entry, what, grid)}, {count}", style="bold")
+    images = count(report, entry, what)
+    _line(console, f"\n{title(report, entry, what, grid)}, {images}", style="bold")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     # in a narrow terminal names fold, figures never do
     table.add_column("method", overflow="fold")

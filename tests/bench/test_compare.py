@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from liif_cli.bench.compare import gain, main_cell, speed_scale
+from liif_cli.bench.compare import gain, main_cell, main_input, speed_scale
 from liif_cli.bench.results import SCALED, BenchReport
-from tests.bench.example import make_report, score
+from tests.bench.example import make_report, score, with_inputs
 
 
 @pytest.fixture
@@ -41,3 +41,13 @@ def test_scale_and_cell_of_comparison(report: BenchReport) -> None:
     assert speed_scale(report) == 4
     others = BenchReport(report.header, [], [], [2.0, 8.0, 30.0], [])
     assert speed_scale(others) == 8
+
+
+def test_gain_is_over_bicubic_of_the_same_input(report: BenchReport, tmp_path: Path) -> None:
+    both = with_inputs(report, tmp_path)
+    assert main_input(both) == "clean"
+    assert gain(both, both.sets[0], "net", 2.0) == pytest.approx(1)
+    assert gain(both, both.sets[0], "net", 2.0, "jpeg50") == pytest.approx(-0.5)
+    assert gain(both, both.sets[0], "paper", 2.0, "jpeg50") is None
+    both.scores[:] = [one for one in both.scores if one.input != "clean"]
+    assert main_input(both) == "jpeg50"

@@ -10,7 +10,7 @@ import pytest
 
 from liif_cli.bench import html, plots
 from liif_cli.bench.results import BenchReport, Header, SetInfo
-from tests.bench.example import NASTY, make_report, score
+from tests.bench.example import NASTY, make_report, score, with_inputs
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "base", "source"}
 
@@ -259,3 +259,62 @@ def test_the_same_report_gives_the_same_bytes(
 ) -> None:
     again = html.write_html(report, tmp_path)
     assert again.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_inputs_are_columns_and_gains_are_of_the_same_input(
+    report: BenchReport, tmp_path: Path
+) -> None:
+    text = html.page(with_inputs(report, tmp_path), tmp_path)
+    Page(text)
+    head, *rows = rows_of(text, "Mean PSNR, dB, x4")
+    assert [plain(cell) for cell in head] == ["method", "clean", "jpeg50"]
+    assert [plain(cell) for cell in rows[0]] == ["bicubic", "29.00", "28.00   best"]
+    assert [plain(cell) for cell in rows[1]] == ["small network", "30.00   best", "27.50"]
+    _, *rows = rows_of(text, "dB above bicubic of the same input, x4")
+    assert [plain(cell) for cell in rows[0]] == [
+        "small network",
+        "+1.00   best",
+        "\N{MINUS SIGN}0.50",
+    ]
+    _, *rows = rows_of(text, "Mean SSIM, x4")
+    assert len(rows[0]) == 3
+    _, *rows = rows_of(text, "Largest chroma of gray images (pixels above 48), x4")
+    assert [plain(cell) for cell in rows[1]] == ["small network", "131 (7 px)", "131 (7 px)"]
+    assert plain(rows[0][1]) == "0"
+    # cited figures are of clean images
+    _, *rows = rows_of(text, "Mean PSNR, dB, x2")
+    assert [plain(cell) for cell in rows[-1]][1:] == ["99.00", "-"]
+    head, *_ = rows_of(text, "Speed, output Mpx/s, encoder and decoder")
+    assert [plain(cell) for cell in head] == ["method", "x2", "x4", "x30"]
+    assert "Best at x4, clean input" in text
+    said = [plain(cell) for row in rows_of(text, "What LR images went through") for cell in row]
+    assert said[-2:] == ["jpeg50", "JPEG of quality 50, 4:4:4"]
+    assert "b, x30, all methods: too small" in text, "at every input"
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_crops_show_the_degraded_input(report: BenchReport, tmp_path: Path) -> None:
+    text = html.page(with_inputs(report, tmp_path), tmp_path)
+    parts = [
+        text[text.index(f'id="crop-{number}"') :].split("</section>")[0] for number in (1, 3, 4)
+    ]
+    labels = [re.findall(r'class="label">(.*?)</span>', part)[:3] for part in parts]
+    assert labels == [
+        ["HR", "bicubic", "small network"],
+        ["HR", "bicubic: the input, enlarged", "small network"],
+        ["HR", "input, enlarged by bicubic", "small network"],
+    ]
+    assert "a, x2, clean" in parts[0]
+    assert all("a, x2, jpeg50" in part for part in parts[1:])
+    values = re.findall(r'class="value">(.*?)</span></fig', parts[2])
+    assert [plain(value) for value in values] == ["truth", "-", "22.50 dB   best"]
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_an_image_left_out_at_one_input_says_so(report: BenchReport, tmp_path: Path) -> None:
+    both = with_inputs(report, tmp_path)
+    failed = score("photos", "a", "net", 8.0, None, "no such codec")
+    scores = [*both.scores, replace(failed, input="jpeg50")]
+    text = html.page(replace(both, scores=scores), tmp_path)
+    assert "a, x8, jpeg50, small network: no such codec" in text

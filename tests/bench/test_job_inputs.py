@@ -214,3 +214,27 @@ def test_chroma_is_of_the_networks_answer_on_images_without_colour(tmp_path: Pat
     expected = score(colours, gray, 2.0, "benchmark")[0]
     found = by_input(luma, image="gray", method=MODEL)["clean"]
     assert found.psnr == pytest.approx(expected, abs=1e-4)
+
+
+def test_crops_of_every_input(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    spec = spec_of(photos, scales=(4.0,), inputs=("clean", "jpeg50"), out=out)
+    crops = run(spec).report.crops
+    assert {(crop.image, crop.input) for crop in crops} == {
+        (image, name) for image in "ab" for name in spec.inputs
+    }
+    files = [name for crop in crops for name in crop.files.values()]
+    assert len(files) == len(set(files)) == 4 * 3
+    for crop in crops:
+        x, y, width, height = crop.box
+        hr = cv2.imread(str(photos / f"{crop.image}.png"))[:, :, ::-1]
+        pair = degrade(make_pair(hr, 4.0, "div2k"), parse_input(crop.input), crop.image, 4.0)
+        model = load_model("bicubic", torch.device("cpu")).model
+        colours = render_array(model, pair.lr, pair.hr.shape[:2])[y : y + height, x : x + width]
+        shown = cv2.imread(str(out / crop.files["bicubic"]))[:, :, ::-1]
+        np.testing.assert_allclose(shown, np.clip(colours, 0, 1) * 255, atol=0.51)
+    # without bicubic the input is shown for itself
+    alone = run(replace(spec, methods=(MODEL, "nearest"), out=tmp_path / "alone")).report.crops
+    assert all(("input" in crop.files) == (crop.input == "jpeg50") for crop in alone)
+    assert all("input" not in crop.psnr for crop in alone)
+    assert run(spec).report.crops == crops

@@ -13,7 +13,7 @@ import pytest
 from liif_cli.bench import plots
 from liif_cli.bench.html_plot import inline_svg
 from liif_cli.bench.results import BenchReport, Header, SetInfo
-from tests.bench.example import NASTY, make_report
+from tests.bench.example import NASTY, make_report, with_inputs
 
 pytest.importorskip("matplotlib", reason="the extra plot is not installed")
 
@@ -63,6 +63,21 @@ def test_no_bicubic_no_gain(report: BenchReport) -> None:
     without = replace(report, methods=report.methods[1:])
     names = [plot.name for plot in plots.make_plots(without, without.sets[:1])]
     assert names == ["photos-psnr", "photos-speed"]
+
+
+def test_a_plot_of_the_gain_by_input(report: BenchReport, tmp_path: Path) -> None:
+    both = with_inputs(report, tmp_path)
+    found = {plot.name: plot for plot in plots.make_plots(both, both.sets[:1])}
+    assert list(found) == ["photos-gain", "photos-inputs", "photos-psnr", "photos-speed"]
+    assert lines(found["photos-inputs"])["small network"] == [(0, 1), (1, -0.5)]
+    (axes,) = found["photos-inputs"].figure.axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["clean", "jpeg50"]
+    # the others are of the clean input
+    assert lines(found["photos-psnr"])["bicubic"] == [(2, 31), (4, 29), (30, 15)]
+    lossy = [one for one in both.scores if one.input == "jpeg50"]
+    alone = plots.make_plots(replace(both, scores=lossy), both.sets[:1])
+    assert lines(alone[1])["bicubic"] == [(2, 30), (4, 28), (30, 14)]
+    assert alone[1].figure.axes[0].get_title(loc="left") == "photos: PSNR, jpeg50 input"
 
 
 def test_an_empty_report_has_no_plots() -> None:

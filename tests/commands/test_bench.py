@@ -88,9 +88,44 @@ def test_markdown_on_stdout_is_nothing_but_tables(set5: Path) -> None:
     assert others[-1].startswith("Set5 x8: mean over 1 of 2 images")
 
 
+def test_inputs_are_columns_of_a_table_a_scale(set5: Path) -> None:
+    gray = np.kron(np.random.default_rng(1).integers(0, 2, (40, 40)), np.full((2, 2), 255))
+    Image.fromarray(gray.astype(np.uint8)).save(set5 / "gray.png")
+    args = ("--data", str(set5), "--scales", "2,3", "--methods", "bicubic,nearest", "--paper")
+    code, out, err = run(*args, "--inputs", "clean,noise5,jpeg50-420", "--markdown", "-")
+    assert code == 0
+    heads = [line for line in out.splitlines() if line.startswith("| Set5")]
+    assert heads == [
+        f"| Set5, x{scale}, {what} | clean | noise5 | jpeg50-420 |"
+        for scale in (2, 3)
+        for what in (
+            "PSNR in dB over luma",
+            "dB over luma above bicubic of the same input",
+            "largest chroma of the network's answer (pixels above 48)",
+        )
+    ]
+    tables = out.split("\n\n")
+    rows = [[line.strip("| ").split(" | ") for line in table.splitlines()[2:]] for table in tables]
+    psnr = {
+        cells[0]: [float(text.strip("*").split()[0]) for text in cells[1:]] for cells in rows[0][:2]
+    }
+    gains = next(cells for cells in rows[1] if cells[0] == "nearest")
+    for index, text in enumerate(gains[1:]):
+        assert float(text.strip("*")) == pytest.approx(
+            psnr["nearest"][index] - psnr["bicubic"][index], abs=0.011
+        )
+    assert rows[2] == [["bicubic", "0", "0", "0"], ["nearest", "0", "0", "0"]]
+    cited = next(cells for cells in rows[0] if "RDN-LIIF" in cells[0])
+    assert cited[1:] == ["38.17", "-", "-"]
+    assert "Set5, x2, PSNR in dB over luma, 3 images" in err
+    assert "pixels above 48), 1 gray image" in err
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (["--inputs", "jpg85"], "did you mean 'jpeg85'?"),
+        (["--inputs", "clean,"], "--inputs"),
         (["--json", "-", "--markdown", "-"], "stdout for both"),
         (["--scales", "2,1"], "above 1"),
         (["--scales", "two"], "--scales"),
