@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ from liif_cli.io.refusals import reading
 Image8 = npt.NDArray[np.uint8]
 
 BUILT_IN = "built-in"
+GRAPHICS = "graphics"
+"""The set of drawn pages of text, and what stands for it in the place of a folder."""
+PAGE_SCALES = (2.0, 3.0, 4.0)
+PAGES = range(0, 40, 7)
+"""Pages of it that are measured beside the built-in set: six, of every look."""
 LUMA_SETS = ("set5", "set14", "b100", "urban100")
 """Sets that papers measure over luma, in lower case."""
 
@@ -140,14 +146,43 @@ def built_in_set(protocol: str = "auto") -> DataSet:
     return DataSet(BUILT_IN, DIV2K if protocol == "auto" else protocol, images)
 
 
+def graphics_set(protocol: str = "auto", pages: Iterable[int] | None = None) -> DataSet:
+    """Pages of text in fonts and sizes that training did not see (``liif_cli.graphics``).
+
+    Each is drawn at its own size for LR, and at a multiple of it for HR.
+
+    Args:
+        protocol: as ``find_sets``.
+        pages: numbers of pages; None is all of them.
+    """
+    from liif_cli.graphics.pairs import TEXT_PAGES
+
+    images = tuple(
+        BenchImage(f"page-{number:02}", draw=partial(_page, number))
+        for number in (range(TEXT_PAGES) if pages is None else pages)
+    )
+    protocol = DIV2K if protocol == "auto" else protocol
+    return DataSet(GRAPHICS, protocol, images, scales=PAGE_SCALES)
+
+
+@lru_cache(maxsize=2)
+def _page(number: int, scale: float) -> tuple[Image8, Image8]:
+    """(LR, HR) of a page; kept, since its digest is asked for before it is measured."""
+    from liif_cli.graphics.pairs import text_pair
+
+    pair = text_pair(number, int(scale))
+    return pair.lr, pair.hr
+
+
 def find_sets(
     folders: Sequence[Path], protocol: str = "auto", limit: int | None = None
 ) -> list[DataSet]:
-    """The sets behind ``--data``, each under a name of its own; the built-in one without any.
+    """The sets behind ``--data``, each under a name of its own; the built-in ones without any.
 
-    A folder is one of HR images, or a tree that has them in HR/ and their LR files in
-    LR_bicubic/X2 and so on. With protocol "auto", luma is measured in such trees and in sets
-    with the names of the benchmarks, RGB elsewhere.
+    "graphics" is the set of drawn pages, unless there is a folder of that name. A folder is one of
+    HR images, or a tree that has them in HR/ and their LR files in LR_bicubic/X2 and so on. With
+    protocol "auto", luma is measured in such trees and in sets with the names of the benchmarks,
+    RGB elsewhere.
 
     Args:
         folders: in the order of the tables.
@@ -158,7 +193,7 @@ def find_sets(
         UsageError: a folder that is not there.
     """
     if not folders:
-        found = [built_in_set(protocol)]
+        found = [built_in_set(protocol), graphics_set(protocol, PAGES)]
     else:
         found = []
         for folder in folders:
@@ -171,9 +206,13 @@ def find_sets(
 
 
 def _folder_set(folder: Path, protocol: str) -> DataSet:
+    if str(folder) == GRAPHICS and not folder.exists():
+        return graphics_set(protocol)
     if not folder.is_dir():
         raise UsageError(
-            "--data", got=f"no such folder: {folder}", expected="a folder of HR images"
+            "--data",
+            got=f"no such folder: {folder}",
+            expected=f"a folder of HR images, or {GRAPHICS!r}",
         )
     hr = folder / "HR" if (folder / "HR").is_dir() else folder
     # EDSR's layouts: HR beside LR_bicubic, DIV2K_valid_HR beside DIV2K_valid_LR_bicubic

@@ -35,7 +35,7 @@ class BenchSpec:
     Attributes:
         scales: each above 1.
         inputs: names of recipes, which every LR image goes through.
-        data: folders; the built-in set without any.
+        data: folders, or "graphics"; the built-in sets without any.
         methods: names; None is the shipped models and bicubic.
         models: names or files besides the methods.
         protocol: "auto", "div2k" or "benchmark".

@@ -33,8 +33,9 @@ from liif_cli.ui import options
     multiple=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder of HR images, or a tree with HR/ and LR_bicubic/X2, X3, ... May be repeated; "
-    "a table each. [default: four generated images]",
+    help="Folder of HR images, or a tree with HR/ and LR_bicubic/X2, X3, ...; graphics: 40 pages "
+    "of text, where no folder has that name. May be repeated; a table each. [default: four "
+    "generated images, and six of the pages]",
 )
 @click.option(
     "--methods",
