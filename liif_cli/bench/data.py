@@ -135,7 +135,7 @@ def read_lr(path: Path) -> tuple[Image8, float]:
     elif pixels.dtype.kind == "f":
         pixels = np.rint(np.clip(pixels, 0, 1) * 255)
     rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-    return np.ascontiguousarray(rgb, dtype=np.uint8), 0.0
+    return np.ascontiguousarray(rgb, dtype=np.uint8), info.cleanup
 
 
 def built_in_set(protocol: str = "auto") -> DataSet:

@@ -264,5 +264,4 @@ def _through_file(lr: Image8, step: Step) -> tuple[Image8, float]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"lr.{step.kind}"
         path.write_bytes(encode(lr, step))
-        pixels, cleanup = read_lr(path)
-    return pixels, 100 - step.value if step.kind == "jpeg" else cleanup
+        return read_lr(path)
