@@ -220,3 +220,9 @@ def test_given_lr_files_are_what_noise_and_files_start_from() -> None:
 )
 def test_the_level_of_loss_is_that_of_the_last_file(name: str, level: float) -> None:
     assert degrade(PAIR, parse_input(name), "a", 2.0).cleanup == pytest.approx(level)
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_other_lossy_files_have_a_level_too(kind: str) -> None:
+    high, low = (degrade(PAIR, parse_input(f"{kind}{q}"), "a", 2.0).cleanup for q in (90, 20))
+    assert 0 < high < low < 100
