@@ -328,7 +328,7 @@ def _load(choice: Choice, name: str, place: Place) -> Method:
             digest,
             parameters=loaded.model.parameter_count,
         ),
-        loaded.model.to(PRECISION_DTYPES[place.precision]),
+        loaded.model.in_precision(PRECISION_DTYPES[place.precision]),
         place,
         SCALED if variant.via is not None else policy,
         variant.self_ensemble,

@@ -156,7 +156,7 @@ class Batch:
         self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
         _check_cleanup(spec, self.loaded)
         self.spec = dataclasses.replace(spec, cell=_cell(spec, self.loaded))
-        self.model = self.loaded.model.to(PRECISION_DTYPES[self.precision])
+        self.model = self.loaded.model.in_precision(PRECISION_DTYPES[self.precision])
         self._device = device
         self._exact: Model | None = None
         self._exact_lock = threading.Lock()

@@ -29,7 +29,7 @@ MEASURED_TILE = 256
 @lru_cache(maxsize=1)
 def _model(name: str, via: Fraction | None, device: str, precision: str) -> Model:
     model: Model = load_model(name, torch.device(device), via=via).model
-    return model.to(PRECISION_DTYPES[precision]).told(0.0)
+    return model.in_precision(PRECISION_DTYPES[precision]).told(0.0)
 
 
 @lru_cache(maxsize=64)

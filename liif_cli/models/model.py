@@ -137,6 +137,30 @@ class Model(nn.Module):
             return self.lossy.told(cleanup)
         return ToldModel(self, cleanup)
 
+    def in_precision(self, dtype: torch.dtype) -> Model:
+        """The model in a run's precision, in place.
+
+        On a CPU the parts that a decoder names in ``in_float32`` stay as they are: what is compiled
+        for float32, and takes the results of a lower precision.
+        """
+        kept = [] if dtype == torch.float32 else self._in_float32()
+        self.to(dtype)
+        for value, exact in kept:
+            value.data = exact
+        return self
+
+    def _in_float32(self) -> list[tuple[nn.Parameter, torch.Tensor]]:
+        """What stays in float32 on a CPU, and its values."""
+        decoder = getattr(self.decoder, "inner", self.decoder)
+        values = [
+            value
+            for part in getattr(decoder, "in_float32", ())
+            for value in part.parameters()
+            if value.device.type == "cpu"
+        ]
+        of_lossy = self.lossy._in_float32() if self.lossy is not None else []
+        return [*((value, value.data) for value in values), *of_lossy]
+
     def _apply(self, *args: Any, **kwargs: Any) -> Model:
         # told networks hold weights of the device and type that the model had
         self._told.clear()

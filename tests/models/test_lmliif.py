@@ -9,18 +9,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liif_cli.engine.render import render_array
 from liif_cli.errors import CheckpointError
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import checkpoint, onednn
 from liif_cli.models.decoders import lmliif
 from liif_cli.models.decoders.lmliif import LMLIIF, compiled_kernel
 from liif_cli.models.device import use_full_precision
-from liif_cli.models.model import Model, ModelSpec, Part
+from liif_cli.models.model import Model, ModelSpec, Part, via_model
 from tests.conformance.rendering import well_defined
 from tests.reference.plain_lmliif import plain_lmliif
 
@@ -170,7 +172,35 @@ def test_the_skip_adds_the_bilinear_image(path: str) -> None:
     torch.testing.assert_close(added, image[0].permute(1, 2, 0), atol=1e-5, rtol=0)
 
 
-def test_half_precision_goes_through_torch(path: str) -> None:
+def test_a_model_in_half_precision_keeps_the_render_mlp_exact_on_a_cpu(path: str) -> None:
+    spec = ModelSpec(
+        encoder=Part("edsr", {"n_resblocks": 2, "n_feats": 6}),
+        decoder=Part("lmliif", {"skip": "bilinear"}),
+        lossy=True,
+    )
+    torch.manual_seed(5)
+    model = Model(spec).eval().requires_grad_(False)
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    exact = {level: render_array(model, pixels, (50, 60), cleanup=level) for level in (0, 40)}
+    for one in (model, via_model(model, 2)):
+        assert one.in_precision(torch.bfloat16) is one
+        for key, value in model.state_dict().items():
+            kept = ".render." in f".{key}"
+            assert value.dtype == (torch.float32 if kept else torch.bfloat16), key
+            assert torch.equal(value, weights[key].to(value.dtype)), key
+    for level, expected in exact.items():
+        rough = render_array(model, pixels, (50, 60), precision="bf16", cleanup=level)
+        assert rough.dtype == np.float32
+        assert 0 < abs(rough - expected).max() < 0.02
+    # and back, as far as the lower precision has left it
+    assert all(
+        value.dtype == torch.float32
+        for value in model.in_precision(torch.float32).state_dict().values()
+    )
+
+
+def test_half_precision_as_a_whole(path: str) -> None:
     decoder = decoder_of()
     feat = torch.randn(1, 6, 7, 9, generator=torch.Generator().manual_seed(1))
     exact = answers(decoder, feat, (21, 30))

@@ -51,7 +51,7 @@ DEVICE_BAND_CODES = 1 << 16
 @dataclass(frozen=True)
 class LMLIIFLatent:
     """Feat (1, C, h, w) of a window, channels last; the image (3, h, w) where the model has the
-    skip; the cell (2,)."""
+    skip; the cell (2,), float32 (float64 beside feat of float64)."""
 
     feat: torch.Tensor
     image: torch.Tensor | None
@@ -125,6 +125,11 @@ class LMLIIF(nn.Module):
         latent = sum(layer.weight.numel() for layer in self.latent.linears)
         return latent, members * sum(layer.weight.numel() for layer in self.render.linears)
 
+    @property
+    def in_float32(self) -> tuple[nn.Module, ...]:
+        """The render MLP, whose compiled kernel takes float32; see ``Model.in_precision``."""
+        return (self.render,)
+
     # -- the latent MLP ---------------------------------------------------------------------------
 
     def _modulate(self, feat: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
@@ -169,7 +174,8 @@ class LMLIIF(nn.Module):
     ) -> LMLIIFLatent:
         """Keeps feat: modulations, ten times as large, are made for the codes of each query."""
         laid_out = feat.contiguous(memory_format=torch.channels_last)
-        return LMLIIFLatent(laid_out, image[0] if self.skip else None, feat.new_tensor(cell))
+        told = torch.tensor(cell, dtype=_exact(feat.dtype), device=feat.device)
+        return LMLIIFLatent(laid_out, image[0] if self.skip else None, told)
 
     @torch.no_grad()
     def query(self, latent: LMLIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
@@ -178,7 +184,7 @@ class LMLIIF(nn.Module):
         band_codes = BAND_CODES
         if latent.feat.device.type != "cpu":
             answer, band_codes = self._device_answer(latent), DEVICE_BAND_CODES
-        elif dtype in (torch.float32, torch.float64) and (compiled := compiled_kernel()):
+        elif compiled := compiled_kernel():
             answer = self._compiled_answer(compiled, latent)
         else:
             answer = self._torch_answer(latent)
@@ -186,7 +192,7 @@ class LMLIIF(nn.Module):
             len(rows),
             len(cols),
             3,
-            dtype=torch.promote_types(dtype, torch.float32),
+            dtype=_exact(dtype),
             device=latent.feat.device,
         )
         row_members = axis_members(rows, self.local_ensemble)
@@ -219,24 +225,26 @@ class LMLIIF(nn.Module):
         """The render MLP's first bias with the cell folded in."""
         _, _, of_cell = self._first_layer()
         bias = self.render.linears[0].bias
-        return bias if of_cell is None else bias + of_cell @ cell
+        return bias if of_cell is None else bias + of_cell @ cell.to(of_cell.dtype)
 
     def _compiled_answer(self, kernel: Any, latent: LMLIIFLatent) -> Answer:
         """Adds a band's colours by the compiled kernel."""
         of_code, of_rel, _ = self._first_layer()
         _, *hidden, last = self.render.linears
         shape = (len(hidden), self.width)
-        weights = of_code.new_empty(*shape, self.width)
-        biases = of_code.new_empty(shape)
+        # of a float32 kernel, whatever the precision on the LR grid
+        dtype = _exact(latent.feat.dtype)
+        weights = of_code.new_empty(*shape, self.width, dtype=dtype)
+        biases = of_code.new_empty(shape, dtype=dtype)
         for number, layer in enumerate(hidden):
             weights[number], biases[number] = layer.weight, layer.bias
         parts = (of_code, of_rel, self._folded_bias(latent.cell), weights, biases)
-        tables = kernel.tables([p.numpy() for p in (*parts, last.weight, last.bias)])
+        tables = kernel.tables([p.to(dtype).numpy() for p in (*parts, last.weight, last.bias)])
 
         def answer(
             modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
         ) -> None:
-            kernel.add_colours(modulation.numpy(), tables, rows, cols, out.numpy())
+            kernel.add_colours(modulation.to(dtype).numpy(), tables, rows, cols, out.numpy())
 
         return answer
 
@@ -245,11 +253,12 @@ class LMLIIF(nn.Module):
         of_code, of_rel, _ = self._first_layer()
         _, *hidden, last = self.render.linears
         bias = self._folded_bias(latent.cell)
-        dtype = latent.feat.dtype
+        dtype = bias.dtype
 
         def answer(
             modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
         ) -> None:
+            modulation = modulation.to(dtype)
             code, rel, weight, index = map(
                 torch.from_numpy, (cols.code, cols.rel, cols.weight, cols.index)
             )
@@ -284,7 +293,7 @@ class LMLIIF(nn.Module):
         of_code, of_rel, _ = self._first_layer()
         _, *hidden, last = self.render.linears
         bias = self._folded_bias(latent.cell)
-        device, dtype = latent.feat.device, latent.feat.dtype
+        device, dtype = latent.feat.device, bias.dtype
 
         def answer(
             modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
@@ -293,7 +302,7 @@ class LMLIIF(nn.Module):
             col_code, col_rel, col_weight, col_index = _uploaded(cols, device)
             of_row = (row_rel[:, None] * of_rel[:, 0]).to(dtype)
             of_col = (col_rel[:, None] * of_rel[:, 1]).to(dtype)
-            codes = modulation.flatten(0, 1)
+            codes = modulation.to(dtype).flatten(0, 1)
             begin = F.linear(codes[:, : self.code], of_code, bias)
             # layer by layer in memory, so that a gather reads whole rows
             scales, shifts = (
@@ -362,6 +371,11 @@ def _uploaded(members: AxisMembers, device: torch.device) -> list[torch.Tensor]:
     """Code, rel, weight and index of an axis on ``device``."""
     arrays = (members.code, members.rel, members.weight, members.index)
     return [upload(array, device) for array in arrays]
+
+
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    """What colours are added up in: float32, or float64 for float64."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 @cache
