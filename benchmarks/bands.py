@@ -4,7 +4,7 @@ A window of random pixels, an encoder of random weights: in bands (``models/band
 layer by layer, in the same run. Wall time of one thread, best of N, and the largest difference of
 the features.
 
-    python -m benchmarks.bands [--encoder small baseline rdn] [--side N ...] [--precision fp32 bf16]
+    python -m benchmarks.bands [--encoder small baseline] [--side N ...] [--precision fp32 bf16]
         [--repeats N]
 """
 
@@ -27,9 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from liif_cli.engine.render import PRECISION_DTYPES
 from liif_cli.models import bands
 from liif_cli.models.encoders.edsr import EDSR
-from liif_cli.models.encoders.rdn import RDN
 
-ENCODERS = {"small": lambda: EDSR(16, 32), "baseline": lambda: EDSR(16, 64), "rdn": RDN}
+ENCODERS = {"small": lambda: EDSR(16, 32), "baseline": lambda: EDSR(16, 64)}
 NEVER, ALWAYS = 1 << 60, 0
 
 
@@ -50,7 +49,7 @@ def timed(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--encoder", nargs="*", choices=[*ENCODERS], default=["small", "baseline"])
+    parser.add_argument("--encoder", nargs="*", choices=[*ENCODERS], default=[*ENCODERS])
     parser.add_argument("--side", nargs="*", type=int, default=[128, 192, 256, 384, 512, 768])
     parser.add_argument("--precision", nargs="*", choices=["fp32", "bf16"], default=["fp32"])
     parser.add_argument("--repeats", type=int, default=2)

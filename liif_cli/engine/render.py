@@ -71,10 +71,16 @@ def model_cost(
     per_code, per_pixel = decoder.macs(scale)
     encoder = model.encoder
     encode_bytes = int(encoder.bytes_per_pixel()) if encoder is not None else 0  # type: ignore[operator]
+    column_bytes = band_bytes = 0
+    if encoder is not None and next(encoder.parameters()).device.type == "cpu":
+        column_bytes, band_bytes = getattr(encoder, "bands_bytes", lambda: (0, 0))()
     weights = sum(p.numel() for p in encoder.parameters()) if encoder is not None else 0
     return ModelCost(
         radius=(model.radius(rows), model.radius(cols)),
         encode_bytes=encode_bytes * sample_bytes // 4,
+        feat_bytes=int(encoder.channels) * sample_bytes if encoder is not None else 0,  # type: ignore[arg-type]
+        column_bytes=column_bytes * sample_bytes // 4,
+        band_bytes=band_bytes,
         latent_bytes=decoder.latent_bytes_per_code(scale) * sample_bytes // 4,
         encode_macs=weights + per_code,
         query_macs=per_pixel,

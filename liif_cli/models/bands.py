@@ -8,6 +8,7 @@ CPU, and only without gradients.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import torch
@@ -21,6 +22,14 @@ BAND_BYTES = 2 << 20
 """Of one activation's band."""
 BAND_ROWS = (8, 64)
 """Fewest and most rows of a band."""
+PRIMITIVE_BYTES = 360 << 10
+"""Measured, of a convolution that oneDNN prepared for one shape, and keeps."""
+PRIMITIVES = 256
+"""That it keeps, the last ones used. The first and the last band of a window have another height in
+every layer, and a batch has windows of many widths, which its own limit of 1,024 would keep."""
+
+# read when the first convolution is prepared; what a user has set stays
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PRIMITIVES))
 
 
 def in_bands(image: torch.Tensor, channels: int) -> bool:
@@ -42,50 +51,69 @@ def bands(image: torch.Tensor, channels: int) -> Iterator[tuple[torch.Tensor, bo
 
 
 class Rows:
-    """Rows that came, and have not been taken yet: what another branch of the network waits for."""
+    """The last rows of a branch that another one has not caught up with, ``lag`` at most.
 
-    def __init__(self) -> None:
-        self.kept: torch.Tensor | None = None
+    They have a buffer from the start: what is asked for and given back between the bands' own
+    memory would leave holes there.
 
-    def push(self, rows: torch.Tensor) -> None:
-        """Add (N, C, n, w) below; n may be 0."""
-        self.kept = rows if self.kept is None else torch.cat((self.kept, rows), 2)
+    Args:
+        image: (N, C, h, w), which goes through the layers in bands.
+        channels: of the branch.
+        lag: rows that the other branch is behind.
+    """
 
-    def pop(self, count: int) -> torch.Tensor:
-        """The first ``count`` rows."""
-        assert self.kept is not None
-        taken, self.kept = self.kept[:, :, :count], _copied(self.kept[:, :, count:])
-        return taken
+    def __init__(self, image: torch.Tensor, channels: int, lag: int) -> None:
+        self.buffer = _zeros(image, channels, lag)
+        self.held = 0
+
+    def first(self, rows: torch.Tensor, count: int) -> list[torch.Tensor]:
+        """The first ``count`` of the rows kept and the next ``rows`` behind them, in two parts."""
+        return [self.buffer[:, :, : min(count, self.held)], rows[:, :, : max(0, count - self.held)]]
+
+    def keep(self, rows: torch.Tensor, count: int) -> None:
+        """Keep all of them but the first ``count``; those are gone then."""
+        left, skipped = max(0, self.held - count), max(0, count - self.held)
+        if 0 < left < self.held:
+            # what overlaps itself cannot be copied in place
+            self.buffer[:, :, :left] = self.buffer[:, :, count : self.held].clone()
+        added = rows.shape[2] - skipped
+        self.buffer[:, :, left : left + added] = rows[:, :, skipped:]
+        self.held = left + added
+
+    def add_to(self, residual: torch.Tensor, rows: torch.Tensor, factor: float = 1.0) -> None:
+        """``residual`` times ``factor`` plus the rows that belong to it, in place."""
+        count, done = residual.shape[2], 0
+        for part in self.first(rows, count):
+            target = residual[:, :, done : done + part.shape[2]]
+            torch.add(part, target, alpha=factor, out=target)
+            done += part.shape[2]
+        self.keep(rows, count)
 
 
 class BandConv:
-    """``conv``, whose zero padding keeps the size, over the bands of one image."""
+    """``conv``, whose zero padding keeps the size, over the bands of ``image``."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
-        self.conv, self.kept = conv, Rows()
+    def __init__(self, image: torch.Tensor, conv: nn.Conv2d) -> None:
+        self.conv = conv
         self.padding = conv.kernel_size[0] // 2
-        self.begun = False
+        self.rows = Rows(image, conv.in_channels, 2 * self.padding)
+        # zeros above the image
+        self.rows.held = self.padding
 
     def push(self, rows: torch.Tensor, last: bool) -> torch.Tensor:
         """Rows of the input (N, C, n, w) -> those of the result that they complete; may be none."""
-        if not self.begun:
-            self.kept.push(self._border(rows))
-            self.begun = True
-        self.kept.push(torch.cat((rows, self._border(rows)), 2) if last else rows)
-        known = self.kept.kept
-        assert known is not None
-        complete = known.shape[2] - 2 * self.padding
-        if complete <= 0:
-            return known.new_empty(known.shape[0], self.conv.out_channels, 0, known.shape[3])
-        # a copy, since a view would keep all rows
-        self.kept.kept = _copied(known[:, :, complete:])
+        total = self.rows.held + rows.shape[2] + (self.padding if last else 0)
+        complete = max(0, total - 2 * self.padding)
+        if not complete:
+            self.rows.keep(rows, 0)
+            count, _, _, width = rows.shape
+            return rows.new_empty(count, self.conv.out_channels, 0, width)
+        parts = self.rows.first(rows, total)
+        if last and self.padding:
+            parts.append(_zeros(rows, rows.shape[1], self.padding))
+        known = torch.cat(parts, 2) if self.padding else rows
+        self.rows.keep(rows, complete)
         return F.conv2d(known, self.conv.weight, self.conv.bias, padding=(0, self.padding))
-
-    def _border(self, rows: torch.Tensor) -> torch.Tensor:
-        count, channels, _, width = rows.shape
-        return rows.new_zeros(count, channels, self.padding, width).contiguous(
-            memory_format=torch.channels_last
-        )
 
 
 class Collected:
@@ -105,5 +133,8 @@ class Collected:
         self.filled = stop
 
 
-def _copied(rows: torch.Tensor) -> torch.Tensor:
-    return rows.clone(memory_format=torch.channels_last)
+def _zeros(like: torch.Tensor, channels: int, rows: int) -> torch.Tensor:
+    count, _, _, width = like.shape
+    return like.new_zeros(count, channels, rows, width).contiguous(
+        memory_format=torch.channels_last
+    )

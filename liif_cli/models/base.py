@@ -32,7 +32,11 @@ class Encoder(Protocol):
     def __call__(self, image: torch.Tensor) -> torch.Tensor: ...
 
     def bytes_per_pixel(self) -> int:
-        """Peak bytes of activations an LR pixel of a float32 run."""
+        """Peak bytes of activations an LR pixel of a float32 run.
+
+        An encoder that takes large windows in bands on a CPU (``models.bands``) also has
+        ``bands_bytes() -> (int, int)``: bytes of the rows kept, per column, and of the bands.
+        """
         ...
 
 

@@ -109,8 +109,7 @@ class TaskShape:
         of the task's output is collected.
         """
         window = self.window[0] * self.window[1]
-        # the encoder's scratch is gone when the latent is made; what stays of it is feat
-        network = max(cost.encode_bytes, cost.encode_bytes // 4 + cost.latent_bytes)
+        network = cost.network_bytes(*self.window)
         collected = 2 * buffer[0] * buffer[1] * sample_bytes
         if passes > 1:
             collected += self.output[0] * self.output[1] * sample_bytes
@@ -118,7 +117,8 @@ class TaskShape:
         bled = 96 if alpha else 0
         averaged = 3 * 4 * self.output[0] * self.output[1] if ensemble else 0
         return (
-            window * (2 * sample_bytes + 24 + max(network, bled))
+            window * (2 * sample_bytes + 24)
+            + max(network, window * bled)
             + cost.query_bytes
             + collected
             + averaged

@@ -43,7 +43,7 @@ MEMORY_SHARE = 8
 MEMORY_MOST = 256 * MIB
 """Larger outputs, and those above an eighth of the allowed memory, go through the store: a killed
 run then loses a shard, not the image."""
-TASK_SHARE = 32
+TASK_SHARE = 16
 """A task is not made twice as large for less recompute when its network would then take more than
 this part of the allowed memory."""
 INPUT_SHARE = 8
@@ -436,10 +436,10 @@ def _large_enough(
     shape: TaskShape, cost: ModelCost, in_shape: tuple[int, int], allowed: int
 ) -> bool:
     """Whether a larger task would save little recompute, or take much memory."""
-    next_window = 4 * shape.window[0] * shape.window[1]
+    height, width = shape.window
     share = shape.halo_share(cost, in_shape)
     most = allowed // (TASK_SHARE if share <= HALO_LIMIT else MEMORY_SHARE)
-    return share <= HALO_SHARE or next_window * (cost.encode_bytes + cost.latent_bytes) > most
+    return share <= HALO_SHARE or cost.network_bytes(2 * height, 2 * width) > most
 
 
 def _shard_sides(

@@ -80,6 +80,10 @@ class ModelCost:
         query_bytes: peak bytes of one tile's query, its result included.
         exact_tiling: False when a pixel depends on the tile it is rendered in.
         takes_cleanup: whether it can be told how lossy an image is.
+        feat_bytes: what stays of ``encode_bytes``; 0 is a quarter of it.
+        column_bytes: of an encoder that takes large windows in bands of rows, the rows that it
+            keeps, per column of the window; 0 for one that goes layer by layer.
+        band_bytes: of such an encoder, the bands in work.
     """
 
     radius: tuple[int, int]
@@ -90,6 +94,20 @@ class ModelCost:
     query_bytes: int
     exact_tiling: bool = True
     takes_cleanup: bool = False
+    feat_bytes: int = 0
+    column_bytes: int = 0
+    band_bytes: int = 0
+
+    def network_bytes(self, height: int, width: int) -> int:
+        """Peak bytes of the network on a window, its input and its tiles left out."""
+        pixels = height * width
+        feat = pixels * (self.feat_bytes or self.encode_bytes // 4)
+        encoding = pixels * self.encode_bytes
+        if self.column_bytes:
+            # small windows go layer by layer, which takes less there
+            encoding = min(encoding, feat + width * self.column_bytes + self.band_bytes)
+        # the encoder's scratch is gone when the latent is made
+        return max(encoding, feat + pixels * self.latent_bytes)
 
 
 @dataclass(frozen=True)

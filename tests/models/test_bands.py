@@ -7,27 +7,14 @@ import torch
 from torch import nn
 
 from liif_cli.models import bands
-from liif_cli.models.bands import BandConv, in_bands
+from liif_cli.models.bands import BandConv, Rows, in_bands
 from liif_cli.models.encoders.edsr import EDSR
-from liif_cli.models.encoders.rdn import RDN, _DenseBlock
 
 ENCODERS = {
     "edsr": lambda: EDSR(3, 8),
     "edsr without blocks": lambda: EDSR(0, 8),
     "edsr with a factor": lambda: EDSR(2, 4, res_scale=0.1),
-    "rdn": lambda: small_rdn(3),
-    "rdn with a kernel of 5": lambda: small_rdn(5),
 }
-
-
-def small_rdn(kernel_size: int) -> RDN:
-    encoder = RDN(channels=4, config="A", kernel_size=3)
-    padding = kernel_size // 2
-    encoder.SFENet1 = nn.Conv2d(3, 4, kernel_size, padding=padding)
-    encoder.SFENet2 = nn.Conv2d(4, 4, kernel_size, padding=padding)
-    encoder.RDBs = nn.ModuleList(_DenseBlock(4, 3, 2, kernel_size) for _ in range(2))
-    encoder.GFF = nn.Sequential(nn.Conv2d(8, 4, 1), nn.Conv2d(4, 4, kernel_size, padding=padding))
-    return encoder
 
 
 @pytest.fixture
@@ -96,12 +83,25 @@ def test_a_told_encoder_goes_in_bands_too(always: pytest.MonkeyPatch) -> None:
 
 
 def test_a_layer_keeps_only_the_rows_that_it_needs_again() -> None:
-    layer = BandConv(nn.Conv2d(2, 2, 3, padding=1))
+    layer = BandConv(torch.zeros(1, 3, 40, 5), nn.Conv2d(2, 2, 3, padding=1))
     with torch.no_grad():
         for _ in range(5):
             layer.push(torch.zeros(1, 2, 7, 5), False)
-    kept = layer.kept.kept
-    assert kept is not None
-    assert kept.shape == (1, 2, 2, 5)
-    # and holds no larger storage alive
-    assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size()
+            assert layer.rows.buffer.shape == (1, 2, 2, 5)
+            assert layer.rows.held == 2
+
+
+@pytest.mark.parametrize("lag", [0, 1, 3, 20])
+def test_rows_that_wait_come_out_in_order(lag: int) -> None:
+    waiting, given, taken = Rows(torch.zeros(1, 3, 9, 3), 2, lag), 0, 0
+    for size in (4, 1, 0, 9, 4, 4, 30, 2):
+        numbers = torch.arange(given, given + size, dtype=torch.float32)
+        rows = numbers[None, None, :, None].expand(1, 2, size, 3)
+        given += size
+        count = max(0, given - lag - taken)
+        residual = torch.full((1, 2, count, 3), 0.5)
+        waiting.add_to(residual, rows, 2)
+        expected = torch.arange(taken, taken + count) + 1.0
+        assert torch.equal(residual, expected[None, None, :, None].expand_as(residual))
+        taken += count
+        assert waiting.held == given - taken

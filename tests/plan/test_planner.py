@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from liif_cli.errors import OutputError, PlanError, UsageError
 from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes, parse_memory
+from liif_cli.plan.memory import GIB, MIB, TaskShape, default_allowed, format_bytes, parse_memory
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.plan.planner import make_plan
+from liif_cli.plan.planner import _large_enough, make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
 COST = ModelCost(
@@ -339,3 +339,19 @@ def test_a_gray_image_goes_through_the_network_once_and_is_written_three_times()
     assert gray.fingerprint != plan.fingerprint
     assert gray.store_fingerprint != plan.store_fingerprint
     assert RenderPlan.from_json(gray.to_json()) == gray
+
+
+def test_an_encoder_in_bands_takes_less_memory_and_gets_larger_tasks() -> None:
+    bands = dataclasses.replace(COST, feat_bytes=128, column_bytes=17_000, band_bytes=30 << 20)
+    # layer by layer while that is less, and never more than that
+    assert bands.network_bytes(100, 100) == COST.network_bytes(100, 100)
+    assert bands.network_bytes(2000, 1000) == max(
+        128 * 2_000_000 + 17_000 * 1000 + (30 << 20), (128 + 1024) * 2_000_000
+    )
+    light = dataclasses.replace(bands, latent_bytes=12, encode_macs=800_000)
+    assert light.network_bytes(2000, 1000) < 512 * 2_000_000 / 3
+    plain = dataclasses.replace(light, column_bytes=0)
+    allowed = 2 << 30
+    shape = TaskShape.of((700, 700), (3000, 4000), (6000, 8000), COST.radius)
+    assert _large_enough(shape, plain, (3000, 4000), allowed)
+    assert not _large_enough(shape, light, (3000, 4000), allowed)

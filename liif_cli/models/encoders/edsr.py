@@ -8,7 +8,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from liif_cli.models.bands import BandConv, Collected, Rows, bands, in_bands
+from liif_cli.models.bands import (
+    BAND_BYTES,
+    PRIMITIVE_BYTES,
+    BandConv,
+    Collected,
+    Rows,
+    bands,
+    in_bands,
+)
 from liif_cli.models.blocks import MLP, ResBlock, conv3x3
 
 TOLD = 32
@@ -64,18 +72,21 @@ class EDSR(nn.Module):
     def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
         """Feat of large images, depth first; see ``models.bands``."""
         feat = Collected(image, self.channels)
-        head, *blocks, last = (BandConv(conv) for conv in self._convs())
-        pairs = [(*pair, Rows()) for pair in zip(blocks[::2], blocks[1::2], strict=True)]
-        shallow = Rows()
+        head, *blocks, last = (BandConv(image, conv) for conv in self._convs())
+        pairs = [
+            (first, second, Rows(image, self.channels, 2))
+            for first, second in zip(blocks[::2], blocks[1::2], strict=True)
+        ]
+        waiting = Rows(image, self.channels, self.radius)
         for band, end in bands(image, self.channels):
-            rows = head.push(band, end)
-            shallow.push(rows)
+            shallow = rows = head.push(band, end)
             for first, second, skip in pairs:
-                skip.push(rows)
                 residual = second.push(F.relu_(first.push(rows, end)), end)
-                rows = torch.add(skip.pop(residual.shape[2]), residual, alpha=self.res_scale)
+                skip.add_to(residual, rows, self.res_scale)
+                rows = residual
             residual = last.push(rows, end)
-            feat.push(residual.add_(shallow.pop(residual.shape[2])))
+            waiting.add_to(residual, shallow)
+            feat.push(residual)
         return feat.whole
 
     def _convs(self) -> Iterator[nn.Conv2d]:
@@ -113,3 +124,16 @@ class EDSR(nn.Module):
     def bytes_per_pixel(self) -> int:
         """Peak bytes of float32 activations an LR pixel: shallow, a block's input, two inside."""
         return 4 * 4 * self.channels
+
+    def bands_bytes(self) -> tuple[int, int]:
+        """Bytes in bands of rows: of the rows kept, per column of a float32 run; of the bands.
+
+        Each convolution keeps two rows of its input, a block two of its own input, and the first
+        layer's result waits for the last one. A convolution in work has its input once more with
+        the rows kept before, its result, and what that is added to. oneDNN keeps two heights of
+        each, those of the first and the last band.
+        """
+        blocks = len(self.body) - 1
+        convs = 2 * blocks + 2
+        rows = 2 * convs + 2 * blocks + self.radius
+        return 4 * self.channels * rows, 5 * BAND_BYTES + 2 * convs * PRIMITIVE_BYTES

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
-
 import torch
 from torch import nn
-from torch.nn import functional as F
-
-from liif_cli.models.bands import BandConv, Collected, Rows, bands, in_bands
 
 CONFIGS = {"A": (20, 6, 32), "B": (16, 8, 64)}
 """Name -> dense blocks D, convolutions a block C, growth G (section 3 of the paper)."""
@@ -39,25 +33,6 @@ class _DenseBlock(nn.Module):
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         fused: torch.Tensor = self.LFF(self.convs(feat))
         return fused + feat
-
-
-class _BandBlock:
-    """A dense block over the bands of one image."""
-
-    def __init__(self, block: _DenseBlock) -> None:
-        dense = cast(Iterable[_DenseConv], block.convs)
-        self.convs = [(BandConv(cast(nn.Conv2d, one.conv[0])), Rows()) for one in dense]
-        self.fusion = BandConv(block.LFF)
-
-    def push(self, rows: torch.Tensor, last: bool) -> torch.Tensor:
-        """Rows of the block's input -> those of its output that they complete."""
-        channels = rows.shape[1]
-        for conv, known in self.convs:
-            known.push(rows)
-            grown = F.relu_(conv.push(rows, last))
-            rows = torch.cat((known.pop(grown.shape[2]), grown), dim=1)
-        # the block's input is what was concatenated to first
-        return self.fusion.push(rows, last) + rows[:, :channels]
 
 
 FRAGMENTATION = 1.6
@@ -96,8 +71,6 @@ class RDN(nn.Module):
         self._widest = channels + convs * growth
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        if in_bands(image, self.channels):
-            return self._in_bands(image)
         shallow = self.SFENet1(image)
         feat = self.SFENet2(shallow)
         locals_ = []
@@ -106,25 +79,6 @@ class RDN(nn.Module):
             locals_.append(feat)
         fused: torch.Tensor = self.GFF(torch.cat(locals_, dim=1)) + shallow
         return fused
-
-    def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
-        """Feat of large images, depth first; see ``models.bands``."""
-        feat = Collected(image, self.channels)
-        convs = (self.SFENet1, self.SFENet2, *self.GFF)
-        first, second, fusion, last = (BandConv(cast(nn.Conv2d, conv)) for conv in convs)
-        blocks = [_BandBlock(cast(_DenseBlock, block)) for block in self.RDBs]
-        shallow, locals_ = Rows(), [Rows() for _ in blocks]
-        for band, end in bands(image, self._widest):
-            rows = first.push(band, end)
-            shallow.push(rows)
-            rows = second.push(rows, end)
-            for block, local in zip(blocks, locals_, strict=True):
-                rows = block.push(rows, end)
-                local.push(rows)
-            known = torch.cat([local.pop(rows.shape[2]) for local in locals_], 1)
-            rows = last.push(fusion.push(known, end), end)
-            feat.push(rows.add_(shallow.pop(rows.shape[2])))
-        return feat.whole
 
     def bytes_per_pixel(self) -> int:
         """Peak bytes of float32 activations an LR pixel.
