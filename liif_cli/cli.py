@@ -5,6 +5,7 @@ Nothing here, and nothing that a ``--help`` shows, imports more than click.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import click
 
 from liif_cli import __version__
-from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, LiifError
+from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, LiifError, printable
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("liif_cli.commands.upscale:upscale", "Upscale an image or a folder of images."),
@@ -64,6 +65,7 @@ class LazyGroup(click.Group):
         """Run the command line of ``args`` and exit with its code."""
         # commands note here whether they are verbose: click's own context is gone when one fails
         state: dict[str, Any] = {}
+        _print_what_it_can()
         with _terminate_as_interrupt():
             try:
                 code = super().main(
@@ -124,8 +126,15 @@ def main() -> None:
     liif.main(prog_name="liif")
 
 
+def _print_what_it_can() -> None:
+    """Escape on stdout, as Python does on stderr, letters that the terminal's encoding lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _say(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    # the parser's own messages may have several lines
+    click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
 
 
 @contextmanager

@@ -5,14 +5,37 @@ Every message says what went wrong, what was got, what was expected and the cure
 
 from __future__ import annotations
 
+import re
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 3
 
+# control characters, ends of lines, what turns the direction of writing, bytes that are no UTF-8
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: object) -> str:
+    """Text for a terminal, a log or JSON: what could steer a terminal, or is no text, escaped.
+
+    File names may hold anything. Control characters become ``\\n``, ``\\x1b`` or ``\\u202e``, and a
+    byte that is no UTF-8 ``\\xff``; everything else stays. The result is one line that UTF-8 holds.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        # how Python holds the byte 0xff of a name: U+DCFF
+        byte = chr(code - 0xDC00) if 0xDC80 <= code <= 0xDCFF else match[0]
+        return byte.encode("unicode_escape").decode("ascii")
+
+    return _UNSAFE.sub(escaped, str(text))
+
 
 class LiifError(Exception):
-    """Base of every error that liif raises on purpose.
+    """Base of every error that liif raises on purpose; its message is ``printable``.
 
     Args:
         what: what went wrong, naming the file or option.
@@ -29,7 +52,7 @@ class LiifError(Exception):
             f"{label} {value}" for label, value in (("got", got), ("expected", expected)) if value
         )
         message = f"{what}: {facts}" if facts else what
-        super().__init__(f"{message}; {cure}" if cure else message)
+        super().__init__(printable(f"{message}; {cure}" if cure else message))
 
 
 class UsageError(LiifError):

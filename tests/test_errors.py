@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liif_cli import errors
-from liif_cli.errors import Interrupted, LiifError, UsageError
+from liif_cli.errors import Interrupted, LiifError, UsageError, printable
 
 CLASSES = [
     value
@@ -43,6 +43,31 @@ def test_every_part_is_said_on_one_line(what: str, got: str, expected: str, cure
     message = str(LiifError(what, got=got, expected=expected, cure=cure))
     assert all(part in message for part in (what, got, expected, cure))
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("写真　№ 1 é.png", "写真　№ 1 é.png"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\x1b[31mred\x7f\x9b", "\\x1b[31mred\\x7f\\x9b"),
+        (b"caf\xe9".decode(errors="surrogateescape"), "caf\\xe9"),
+        ("txt.\u202egnp", "txt.\\u202egnp"),
+        ("\ud800\u2028", "\\ud800\\u2028"),
+    ],
+)
+def test_names_cannot_steer_a_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert str(LiifError(text, got="x")) == f"{shown}: got x"
+
+
+@given(st.text(st.characters()))
+def test_anything_can_be_shown_on_one_line(text: str) -> None:
+    shown = printable(text)
+    assert printable(shown) == shown
+    assert shown.encode("utf-8").decode("utf-8") == shown
+    assert len(shown.splitlines()) <= 1
+    assert not any(ord(char) < 32 for char in shown)
 
 
 def test_exit_codes() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from liif_cli.errors import OutputError, UsageError
+from liif_cli.errors import OutputError, UsageError, printable
 from liif_cli.ui import options
 
 
@@ -53,4 +53,4 @@ def convert(source: Path, target: Path, lossy: Path | None, overwrite: bool, ver
     model = found.build()
     with output_errors(target):
         checkpoint.save(model, found.card, target)
-    click.echo(f"{target}: {model.parameter_count:,} parameters")
+    click.echo(printable(f"{target}: {model.parameter_count:,} parameters"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from liif_cli.errors import printable
 from liif_cli.plan.spec import FORMATS
 from liif_cli.ui import options
 
@@ -59,4 +60,4 @@ def export(
             progress=progress,
         )
     if not quiet:
-        click.echo(f"wrote {file}", err=True)
+        click.echo(printable(f"wrote {file}"), err=True)

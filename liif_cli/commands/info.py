@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from liif_cli.errors import EXIT_FAILED, LiifError
+from liif_cli.errors import EXIT_FAILED, LiifError, printable
 from liif_cli.ui import options
 
 
@@ -41,14 +41,14 @@ def info(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool, verbose:
     for path in files:
         try:
             facts = facts_of(path)
-            found.append({"path": str(path), **facts})
+            found.append({"path": printable(path), **facts})
         except LiifError as error:
             failed = True
-            found.append({"path": str(path), "error": str(error)})
+            found.append({"path": printable(path), "error": str(error)})
             click.echo(f"error: {named(path, str(error))}", err=True)
             continue
         if not as_json:
-            click.echo(path)
+            click.echo(printable(path))
             click.echo("\n".join(lines_of(facts)))
     if as_json:
         click.echo(json.dumps(found, indent=1))

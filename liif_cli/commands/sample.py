@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from liif_cli.errors import UsageError
+from liif_cli.errors import UsageError, printable
 from liif_cli.ui import options
 
 PAGES = 20
@@ -60,4 +60,4 @@ def sample(folder: Path, kind: str, count: int | None, seed: int | None, verbose
     else:
         paths = write_graphics(folder, PAGES if count is None else count, seed or 0)
     for path in paths:
-        click.echo(path)
+        click.echo(printable(path))

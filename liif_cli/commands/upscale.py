@@ -49,7 +49,8 @@ def upscale(
     A folder is walked with its subfolders and mirrored under OUTPUT. OUTPUT may be a file when
     INPUT is one. Outputs that the same command finished before are skipped; after an interruption
     the same command goes on where it stopped. With other options, or another input, a half-rendered
-    output is only started afresh with --overwrite.
+    output is only started afresh with --overwrite. An input on which an earlier run died is set
+    aside until it changes; --overwrite tries it again.
 
     \b
     Examples:

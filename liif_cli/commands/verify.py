@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from liif_cli.errors import EXIT_FAILED, LiifError
+from liif_cli.errors import EXIT_FAILED, LiifError, printable
 from liif_cli.ui import options
 
 
@@ -56,7 +56,7 @@ def verify(
             outputs = outputs_below(path)
         except LiifError as error:
             failed = True
-            found.append({"path": str(path), "intact": False, "error": str(error)})
+            found.append({"path": printable(path), "intact": False, "error": str(error)})
             click.echo(f"error: {error}", err=True)
             continue
         for output in outputs:
@@ -64,13 +64,14 @@ def verify(
                 verdict = verify_output(output, progress)
             failed |= not verdict.intact
             damage = [{"where": each.where, "what": each.what} for each in verdict.damage]
-            found.append({"path": str(output), "intact": verdict.intact, "damage": damage})
+            found.append({"path": printable(output), "intact": verdict.intact, "damage": damage})
             if as_json or (quiet and verdict.intact):
                 continue
             parts = f"{verdict.parts} part{'s' * (verdict.parts != 1)}"
-            click.echo(f"{output}: " + ("intact" if verdict.intact else "damaged") + f", {parts}")
+            state = "intact" if verdict.intact else "damaged"
+            click.echo(printable(f"{output}: {state}, {parts}"))
             for each in verdict.damage:
-                click.echo(f"  {each.where}: {each.what}")
+                click.echo(printable(f"  {each.where}: {each.what}"))
     if as_json:
         click.echo(json.dumps(found, indent=1))
     ctx.exit(EXIT_FAILED if failed else 0)

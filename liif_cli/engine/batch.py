@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from liif_cli.engine.deaths import Deaths
 from liif_cli.engine.events import (
     BatchDone,
     BatchStarted,
@@ -47,6 +48,7 @@ from liif_cli.errors import (
     OutputError,
     RenderError,
     UsageError,
+    printable,
 )
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
@@ -136,6 +138,7 @@ class Batch:
         spec: what is asked for.
         suffix: put behind the stem of every output's name.
         listen: told of everything.
+        write: False where nothing is rendered.
 
     Raises:
         UsageError: nothing to do, a clash of outputs, an unknown model or device, an option that
@@ -144,12 +147,21 @@ class Batch:
     """
 
     def __init__(
-        self, input: Path, output: Path, spec: RenderSpec, *, suffix: str, listen: Listener
+        self,
+        input: Path,
+        output: Path,
+        spec: RenderSpec,
+        *,
+        suffix: str,
+        listen: Listener,
+        write: bool = True,
     ) -> None:
         self.spec = spec
         self._listener, self._lock = listen, threading.Lock()
         self._taken: dict[str, Path] = {}
         self.pairs: list[Pair] = discover(input, output, suffix=suffix, format=spec.format)
+        folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
+        self.deaths = Deaths(folder, again=spec.overwrite, write=write)
         self.listen(BatchStarted(len(self.pairs)))
         device = resolve_device(spec.device)
         self.precision = resolve_precision(spec.precision, device)
@@ -191,12 +203,12 @@ class Batch:
         squeezed, shrunk = [], []
         for pair in self.pairs:
             try:
-                source = open_source(pair.input, self.spec.page)
-            except LiifError:
+                source = self._open(pair)
+                shape = (source.info.height, source.info.width)
+                source.close()
+                out_shape = self.spec.size.output_shape(*shape)
+            except Exception:
                 continue  # it fails by itself, with its own message, when its turn comes
-            shape = (source.info.height, source.info.width)
-            source.close()
-            out_shape = self.spec.size.output_shape(*shape)
             change = aspect_change(shape, out_shape)
             # a side that was rounded to whole pixels is no change of aspect that anyone asked for
             rounding = 1 / min(out_shape)
@@ -219,16 +231,29 @@ class Batch:
                 )
             )
 
+    def _open(self, pair: Pair) -> Source:
+        """The input of a pair, opened.
+
+        Raises:
+            LiifError: it cannot be read.
+        """
+        if pair.error is not None:
+            raise pair.error
+        return open_source(pair.input, self.spec.page)
+
     def draft(self, pair: Pair) -> Draft:
         """The plan of one image, as far as it can be made without decoding it.
 
         Raises:
             LiifError: it cannot be read, or cannot be made.
         """
-        source = open_source(pair.input, self.spec.page)
+        source = self._open(pair)
         info = source.info
         try:
             self._check_size(info)
+            self.deaths.check(info, self.spec.page)
+            if info.dtype.kind == "f":
+                self.deaths.begin(pair.input)  # measured by decoding it
             measured = measure(source)
         finally:
             source.close()
@@ -286,6 +311,11 @@ class Batch:
                 cure="rename one of them, or give --format",
             )
         return Draft(plan, info, looked=gray is not None)
+
+    def warn_of_dropped(self, info: ImageInfo) -> None:
+        """Say what of an image's metadata its output will not have."""
+        for what in info.dropped:
+            self.listen(Warned(f"{info.path}: {what}"))
 
     def _check_size(self, info: ImageInfo) -> None:
         """Refuse what may be a decompression bomb before a pixel of it is decoded.
@@ -414,6 +444,8 @@ def upscale_batch(
         executor.run(scheduler.jobs(), stop)
     except KeyboardInterrupt:
         interrupted = True
+    finally:
+        batch.deaths.close()
     report = BatchReport(scheduler.results(), time.monotonic() - started, interrupted)
     statuses = [result.status for result in report.results]
     batch.listen(
@@ -435,7 +467,7 @@ def plan_batch(
     Raises:
         LiifError: nothing could be started (see ``Batch``).
     """
-    batch = Batch(input, output, spec, suffix=suffix, listen=listen)
+    batch = Batch(input, output, spec, suffix=suffix, listen=listen, write=False)
     batch.warn_of_sizes()
     planned = []
     for pair in batch.pairs:
@@ -446,9 +478,11 @@ def plan_batch(
                 with closing(open_source(pair.input, plan.page)) as source:
                     plan, state = batch.look(plan, state, source)
             skipped = state is OutputState.FINISHED
+            if not skipped:
+                batch.warn_of_dropped(draft.info)
             planned.append(PlannedImage(pair.input, plan, draft.info, skipped=skipped))
-        except LiifError as error:
-            planned.append(PlannedImage(pair.input, error=str(error)))
+        except Exception as error:
+            planned.append(PlannedImage(pair.input, error=_one_line(error)))
     return planned
 
 
@@ -499,11 +533,13 @@ class _Scheduler:
                 self._skip(draft.plan)
                 continue
             self.batch.listen(PlanMade(run.plan, done))
+            self.batch.warn_of_dropped(draft.info)
             yield from _ImageJobs(run, self).jobs()
 
     def _run(self, draft: Draft, state: OutputState) -> ImageRun | None:
         """The run of an image, its input open; None where it is finished after all."""
         batch, plan, started = self.batch, draft.plan, time.monotonic()
+        batch.deaths.begin(Path(plan.input))
         source = open_source(Path(plan.input), plan.page)
         try:
             if not draft.looked:
@@ -536,6 +572,7 @@ class _Scheduler:
 
     def _skip(self, plan: RenderPlan) -> None:
         source, target = Path(plan.input), Path(plan.output)
+        self.batch.deaths.end(source)
         self._results[source] = ImageResult(
             source, target, "skipped", plan.region.shape, cleanup=plan.cleanup, gray=plan.gray
         )
@@ -543,6 +580,7 @@ class _Scheduler:
 
     def _fail(self, source: Path, error: Exception) -> None:
         log.debug("%s failed", source, exc_info=error)
+        self.batch.deaths.end(source)
         message = _one_line(error)
         self._results[source] = ImageResult(source, None, "failed", error=message)
         self.batch.listen(ImageFailed(source, message))
@@ -563,6 +601,7 @@ class _Scheduler:
                 run.close()
                 self._fail(run.input, error)
             else:
+                self.batch.deaths.end(run.input)
                 self._results[run.input] = ImageResult(
                     run.input,
                     run.output,
@@ -649,13 +688,14 @@ def input_digest(path: Path) -> str:
         if entry.is_file():
             status = entry.stat()
             name = entry.relative_to(path).as_posix()
-            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            digest.update(os.fsencode(line))
     return digest.hexdigest()
 
 
 def _one_line(error: Exception) -> str:
     """The message of an error; of one that is not ours, with its type."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if isinstance(error, LiifError):
         return text
     if isinstance(error, MemoryError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from liif_cli.errors import OutputError
-from liif_cli.io.atomic import write_atomically
+from liif_cli.io.atomic import LONGEST_NAME, cover, write_atomically
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import RenderPlan, fingerprint_of
 
@@ -205,7 +205,10 @@ def file_checksum(path: Path) -> str:
 
 
 def _path(output: Path) -> Path:
-    return output.parent / FOLDER / f"{output.name}.json"
+    name = output.name
+    if len(os.fsencode(name)) > LONGEST_NAME - len(".json"):
+        name = cover(name)
+    return output.parent / FOLDER / f"{name}.json"
 
 
 def _stat(path: Path) -> tuple[int, int]:

@@ -9,18 +9,19 @@ from typing import Any
 
 from liif_cli.engine.record import Record, differences
 from liif_cli.errors import OutputError
+from liif_cli.io.atomic import cover
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import Cut, RenderPlan
 
 
 def store_path(output: Path) -> Path:
     """Where the store of an output lies while it is rendered."""
-    return output.with_name(f".{output.name}.partial.zarr")
+    return output.with_name(f".{cover(output.name)}.partial.zarr")
 
 
 def unpacked_path(output: Path) -> Path:
     """Where the unpacked input of an output lies while it is rendered."""
-    return output.with_name(f".{output.name}.partial.npy")
+    return output.with_name(f".{cover(output.name)}.partial.npy")
 
 
 def unpacked_bytes(output: Path) -> int:

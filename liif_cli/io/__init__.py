@@ -5,13 +5,14 @@ Codec libraries are imported by the source or exporter that needs them, not here
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from liif_cli.errors import InputError, UsageError
 from liif_cli.io.base import Exporter, PagedFormat, Source, SourceFormat
-from liif_cli.io.refusals import no_such_page, reading
+from liif_cli.io.refusals import check_regular, no_such_page, reading
 from liif_cli.registry import Registry
 
 SOURCES = Registry(
@@ -103,12 +104,13 @@ def open_source(path: Path, page: int | None = None) -> Source:
             such page.
     """
     head = b""
-    with reading(path):
-        if not path.is_dir():
-            with path.open("rb") as file:
-                head = file.read(_HEAD)
-            if not head:
-                raise InputError(str(path), got="an empty file", expected="an image")
+    # pathlib's answer is an error in a folder that may not be entered
+    if not os.path.isdir(path):
+        check_regular(path)
+        with reading(path), path.open("rb") as file:
+            head = file.read(_HEAD)
+        if not head:
+            raise InputError(str(path), got="an empty file", expected="an image")
     for name in SOURCES:
         kind = _source_format(name)
         if kind.matches(path, head):

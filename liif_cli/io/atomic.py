@@ -6,6 +6,7 @@ Everything is written under a hidden name in the same folder, flushed to the dis
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -14,11 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from liif_cli.errors import OutputError
+from liif_cli.errors import OutputError, printable
 
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
-# most file systems allow 255 bytes a name
-_LONGEST = 255 - len(".") - len(".0123456789ab.partial")
+LONGEST_NAME = 255
+"""Bytes of a name on most file systems."""
+# with what is put around them they stay below the 143 bytes of file systems that encrypt names
+_LONGEST_SHOWN = 100
+_covered: dict[str, str] = {}
 
 _CAUSES = {
     errno.EACCES: ("no permission to write it", "choose another folder or change its permissions"),
@@ -34,6 +38,19 @@ _CAUSES = {
 }
 
 
+def cover(name: str) -> str:
+    """What stands for a file's name in hidden names made of it.
+
+    The name itself; a digest where it is longer than 100 bytes, is no UTF-8, or could not be shown.
+    """
+    raw = os.fsencode(name)
+    if len(raw) <= _LONGEST_SHOWN and printable(name) == name:
+        return name
+    digest = hashlib.sha256(raw).hexdigest()[:24]
+    _covered[digest] = name
+    return digest
+
+
 def is_partial(path: Path) -> bool:
     """Whether the name is one that ``atomic_path`` gives to unfinished outputs."""
     return _PARTIAL.fullmatch(path.name) is not None
@@ -42,7 +59,7 @@ def is_partial(path: Path) -> bool:
 def final_name(path: Path) -> Path:
     """The name an unfinished output was meant to get; ``path`` itself if it is none."""
     match = _PARTIAL.fullmatch(path.name)
-    return path.with_name(match["name"]) if match else path
+    return path.with_name(_covered.get(match["name"], match["name"])) if match else path
 
 
 @contextmanager
@@ -63,8 +80,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 def partial_path(final: Path) -> Path:
     """A new hidden name beside ``final``."""
-    name = final.name.encode()[:_LONGEST].decode(errors="ignore")
-    return final.with_name(f".{name}.{secrets.token_hex(6)}.partial")
+    return final.with_name(f".{cover(final.name)}.{secrets.token_hex(6)}.partial")
 
 
 @contextmanager
@@ -110,10 +126,11 @@ def remove_stale(final: Path) -> list[Path]:
 
 def stale(final: Path) -> list[Path]:
     """What processes that were killed left of ``final`` while they wrote it."""
+    name = cover(final.name)
     return [
         path
         for path in sorted(final.parent.glob(".*.partial"))
-        if is_partial(path) and final_name(path) == final
+        if (match := _PARTIAL.fullmatch(path.name)) and match["name"] == name
     ]
 
 

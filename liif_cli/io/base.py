@@ -35,7 +35,8 @@ class ImageInfo:
     ``page`` of ``pages`` is the one that is read. ``kind`` names what was converted on reading.
     ``unpack_bytes`` is what reading it once, band by band, takes (``io/unpack.py``); None where
     that cannot be done. ``cleanup`` is how lossy the file is as far as it tells, from 0 for a clean
-    one to 100; of a JPEG 100 less its quality (``io/quantisation``).
+    one to 100; of a JPEG 100 less its quality (``io/quantisation``). ``dropped`` says what of its
+    metadata was left out, a phrase each (``io/metadata.py``).
     """
 
     path: Path
@@ -58,6 +59,7 @@ class ImageInfo:
     kind: str = ""
     georeference: Georeference | None = None
     cleanup: float = 0.0
+    dropped: tuple[str, ...] = ()
 
     @property
     def colours(self) -> int:

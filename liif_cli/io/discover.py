@@ -30,6 +30,7 @@ class Pair:
     say where the output goes. ``fixed`` is the output's path where the user named the file, and
     ``wanted`` the format that was asked for or follows from the names; None where "auto" has to
     ask the input's own format (an input without a suffix, or of a format that is only read).
+    ``error`` is why there is nothing to read: a folder that cannot be listed.
     """
 
     input: Path
@@ -38,6 +39,7 @@ class Pair:
     stem: str
     wanted: str | None
     fixed: Path | None = None
+    error: InputError | None = None
 
     def output(self, format: str) -> Path:
         """Path of the output in a format; the input's own spelling of the suffix is kept."""
@@ -60,24 +62,23 @@ def discover(input: Path, output: Path, *, suffix: str = "", format: str = AUTO)
 
     Returns:
         Pairs without clashes as far as formats are known; once "auto" is settled for each of them,
-        ``check_clashes`` has the last word.
+        ``check_clashes`` has the last word. Folders that cannot be listed come last.
 
     Raises:
         UsageError: no input, no image, an output of unknown format, or outputs that would meet each
             other or an input.
-        InputError: a folder that cannot be listed.
     """
     if format != AUTO:
         check_available(format)
     if os.sep in suffix or (os.altsep and os.altsep in suffix):
         raise UsageError("--suffix", got=repr(suffix), expected="text without a path separator")
-    if not input.exists():
+    if not os.path.exists(input):
         raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
-    if input.is_dir() and not is_zarr_store(input):
+    if os.path.isdir(input) and not is_zarr_store(input):
         pairs = _from_folder(input, output, suffix, format)
     else:
         pairs = [_from_file(input, output, suffix, format)]
-    check_clashes([(pair, pair.wanted) for pair in pairs])
+    check_clashes([(pair, pair.wanted) for pair in pairs if pair.error is None])
     return pairs
 
 
@@ -116,7 +117,8 @@ def check_clashes(choices: Iterable[tuple[Pair, str | None]]) -> None:
 
 
 def _key(path: Path) -> str:
-    return os.path.normcase(path.resolve())
+    # pathlib's resolve() gives up at a link to itself
+    return os.path.normcase(os.path.realpath(path))
 
 
 def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
@@ -153,12 +155,13 @@ def _from_folder(input: Path, output: Path, suffix: str, format: str) -> list[Pa
             expected="a folder",
             cure="name a folder without an image suffix",
         )
-    found = list(_images(input, skip=None if _key(input) == _key(output) else output))
+    closed: list[OSError] = []
+    found = list(_images(input, None if _key(input) == _key(output) else output, closed))
     if suffix and _key(input) == _key(output):
         # outputs of an earlier run lie beside their inputs
         stems = {path.parent / path.stem for path in found}
         found = [path for path in found if not _is_own_output(path, suffix, stems)]
-    if not found:
+    if not found and not closed:
         raise UsageError(
             "INPUT",
             got=f"no image in {input}",
@@ -169,6 +172,12 @@ def _from_folder(input: Path, output: Path, suffix: str, format: str) -> list[Pa
     for path in found:
         relative = path.relative_to(input)
         pairs.append(_pair(path, relative, output / relative.parent, suffix, format))
+    for error in closed:
+        path = Path(os.fsdecode(error.filename))
+        problem = InputError(
+            str(path), got=error.strerror or "an error", expected="a folder that can be listed"
+        )
+        pairs.append(Pair(path, path.relative_to(input), output, path.name, None, error=problem))
     return pairs
 
 
@@ -196,16 +205,13 @@ def _refuse_file(output: Path) -> None:
         raise UsageError("OUTPUT", got=f"a Zarr store, {output}", expected="a folder of images")
 
 
-def _images(root: Path, skip: Path | None) -> Iterator[Path]:
-    """Images below a folder in a fixed order, without what lies in ``skip``."""
+def _images(root: Path, skip: Path | None, closed: list[OSError]) -> Iterator[Path]:
+    """Images below a folder in a fixed order, without what lies in ``skip``.
+
+    ``closed`` gets an error for every folder that cannot be listed.
+    """
     skipped = None if skip is None else _key(skip)
-
-    def fail(error: OSError) -> None:
-        raise InputError(
-            str(error.filename), got=error.strerror or "an error", expected="a readable folder"
-        ) from error
-
-    for folder, names, files in os.walk(root, onerror=fail):
+    for folder, names, files in os.walk(root, onerror=closed.append):
         here = Path(folder)
         leaves: list[str] = []
         below: list[str] = []

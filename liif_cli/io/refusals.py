@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,15 @@ import numpy as np
 from liif_cli.errors import InputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
+
+_LONGEST = 200
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 
 
 @contextmanager
@@ -32,6 +42,19 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(str(path), got=f"{error.strerror or error} while reading") from error
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file: opening a pipe or a device waits, or does something.
+
+    Raises:
+        InputError: it is none, or is not there.
+    """
+    with reading(path):
+        mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something that is no file")
+        raise InputError(str(path), got=kind, expected="a regular file")
+
+
 def truncated(path: Path, what: str) -> InputError:
     """The file ends too early; ``what`` names the part that is missing."""
     return InputError(
@@ -45,6 +68,8 @@ def truncated(path: Path, what: str) -> InputError:
 def damaged(path: Path, detail: object) -> InputError:
     """The file has the right kind but cannot be decoded; ``detail`` is the codec's own word."""
     text = " ".join(str(detail).split()) or type(detail).__name__
+    # codecs quote what they found, at any length
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return InputError(
         str(path),
         got=f"a damaged file ({text})",

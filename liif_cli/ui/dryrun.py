@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from liif_cli.engine.batch import PlannedImage, plan_batch
@@ -13,7 +12,7 @@ from liif_cli.engine.probe import estimate_seconds
 from liif_cli.errors import EXIT_FAILED, EXIT_OK
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import RenderSpec
-from liif_cli.ui.format import deviations, duration, megapixels, named, sides, size_of
+from liif_cli.ui.format import deviations, duration, megapixels, named, shown, sides, size_of
 from liif_cli.ui.progress import batch_progress, plan_details
 
 
@@ -72,7 +71,7 @@ def _print_table(planned: list[PlannedImage], seconds: list[float], console: Con
             continue
         tasks, memory, disk, time = _costs(image, plan, estimate)
         table.add_row(
-            escape(f"{plan.input}\n-> {plan.output}"),
+            f"{shown(plan.input)}\n-> {shown(plan.output)}",
             "\n".join([sides(plan.in_shape), f"-> {sides(plan.region.shape)}", *deviations(plan)]),
             tasks.partition(" ")[0],
             memory.partition(" ")[2].replace(" of", "\nof"),
@@ -97,4 +96,4 @@ def _print_lines(planned: list[PlannedImage], seconds: list[float], console: Con
 
 
 def _line(console: Console, text: str) -> None:
-    console.print(escape(text), highlight=False, soft_wrap=True)
+    console.print(shown(text), highlight=False, soft_wrap=True)

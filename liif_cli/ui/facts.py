@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from liif_cli.errors import printable
 from liif_cli.io import open_source
 from liif_cli.io.limits import kind_of
 from liif_cli.ui.format import sides, size_of
@@ -50,9 +51,9 @@ def lines_of(facts: Facts) -> list[str]:
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict) and value:
-            lines += [f"  {name}", *(f"  {line}" for line in lines_of(value))]
+            lines += [f"  {printable(name)}", *(f"  {line}" for line in lines_of(value))]
         else:
-            lines.append(f"  {name:<16} {text_of(value)}")
+            lines.append(printable(f"  {name:<16} {text_of(value)}"))
     return lines
 
 
@@ -74,6 +75,7 @@ def _image(path: Path) -> Facts:
         # files round it to pixels a metre
         "exif": f"{len(info.exif)} bytes" if info.exif else None,
         "xmp": f"{len(info.xmp)} bytes" if info.xmp else None,
+        "dropped": list(info.dropped) or None,
         "resolution": "x".join(f"{round(value, 1):g}" for value in info.resolution) + " dpi"
         if info.resolution
         else None,

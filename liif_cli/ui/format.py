@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.markup import escape
+
+from liif_cli.errors import printable
 from liif_cli.geometry.cell import SCALED
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.plan.plan import RenderPlan
@@ -63,4 +66,10 @@ def megapixels(pixels: int) -> str:
 
 def named(path: Path, error: str) -> str:
     """An error of ``path`` that says which file it is about."""
-    return error if str(path) in error else f"{path}: {error}"
+    name = printable(path)
+    return error if name in error else f"{name}: {error}"
+
+
+def shown(text: object) -> str:
+    """Text as it is, for a rich console: without markup, and ``printable``."""
+    return escape(printable(text))

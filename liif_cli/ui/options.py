@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from liif_cli.errors import UsageError
+from liif_cli.errors import UsageError, printable
 from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.geometry.window import Window
@@ -258,7 +258,9 @@ def size_request(
 class _LogToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # asks for stderr each time, so that a progress bar can keep the line apart from itself
-        click.echo(self.format(record), err=True)
+        # a traceback has lines of its own
+        lines = self.format(record).splitlines()
+        click.echo("\n".join(map(printable, lines)), err=True)
 
 
 def _note_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

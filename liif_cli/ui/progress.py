@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -30,8 +29,18 @@ from liif_cli.engine.events import (
     TaskDone,
     Warned,
 )
+from liif_cli.errors import printable
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.ui.format import deviations, duration, megapixels, named, rate, sides, size_of
+from liif_cli.ui.format import (
+    deviations,
+    duration,
+    megapixels,
+    named,
+    rate,
+    shown,
+    sides,
+    size_of,
+)
 
 LINE_SECONDS = 10.0
 """A plain line an image at least this often."""
@@ -182,7 +191,7 @@ class PlainProgress:
         if self.gone:
             return
         try:
-            print(line, file=self.stream, flush=True)
+            print(printable(line), file=self.stream, flush=True)
         except OSError:
             # nobody reads stderr any more (a closed terminal, a pipe's end): the work goes on
             self.gone = True
@@ -242,7 +251,7 @@ class BarProgress:
             self.images, self.began = event.images, self.clock()
             self.progress.update(self.batch, total=event.images)
         elif isinstance(event, Warned):
-            self._print(f"[yellow]warning:[/] {escape(event.message)}")
+            self._print(f"[yellow]warning:[/] {shown(event.message)}")
         elif isinstance(event, PlanMade):
             self._begin(event)
         elif isinstance(event, TaskDone):
@@ -255,19 +264,19 @@ class BarProgress:
             self._end(event.input)
             if self.verbose:
                 speed = rate(event.pixels, event.seconds)
-                self._print(escape(f"{event.output}: done in {duration(event.seconds)}, {speed}"))
+                self._print(shown(f"{event.output}: done in {duration(event.seconds)}, {speed}"))
         elif isinstance(event, ImageSkipped):
             self._end(event.input)
             if self.verbose:
-                self._print(escape(f"{event.output}: skipped, finished before"))
+                self._print(shown(f"{event.output}: skipped, finished before"))
         elif isinstance(event, ImageFailed):
             self._end(event.input)
-            self._print(f"[bold red]error:[/] {escape(named(event.input, event.error))}")
+            self._print(f"[bold red]error:[/] {shown(named(event.input, event.error))}")
 
     def _begin(self, event: PlanMade) -> None:
         plan = event.plan
         tracker = Tracker(plan, event.done_pixels, self.clock)
-        name = escape(f"{Path(plan.input).name} {sides(plan.region.shape)}")
+        name = shown(f"{Path(plan.input).name} {sides(plan.region.shape)}")
         task = self.progress.add_task(
             name,
             total=plan.pixels,
@@ -276,7 +285,8 @@ class BarProgress:
         )
         self.running[plan.input] = task, tracker
         if self.verbose:
-            self._print(escape(f"{plan.input}: {_sizes(plan)}\n  {plan_details(plan)}"))
+            self._print(shown(f"{plan.input}: {_sizes(plan)}"))
+            self._print(f"  {shown(plan_details(plan))}")
 
     def _advance(self, event: TaskDone) -> None:
         entry = self.running.get(str(event.input))

@@ -8,14 +8,13 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from liif_cli import __version__
 from liif_cli.engine.batch import BatchReport, ImageResult
-from liif_cli.errors import UsageError
+from liif_cli.errors import UsageError, printable
 from liif_cli.io.atomic import write_atomically
-from liif_cli.ui.format import duration, megapixels, named, rate
+from liif_cli.ui.format import duration, megapixels, named, rate, shown
 
 STATUSES = ("done", "skipped", "failed", "interrupted")
 REPORT_VERSION = 1
@@ -43,7 +42,7 @@ def print_summary(report: BatchReport, console: Console) -> None:
     if failed:
         _line(console, f"[bold red]failed: {len(failed)} of {len(report.results)}[/]")
         for result in failed:
-            _line(console, f"  {escape(named(result.input, result.error or 'no reason given'))}")
+            _line(console, f"  {shown(named(result.input, result.error or 'no reason given'))}")
     if report.interrupted:
         _line(console, "interrupted; the same command goes on where it stopped")
 
@@ -89,8 +88,8 @@ def _image(result: ImageResult) -> dict[str, Any]:
     speed = result.pixels / result.seconds / 1e6 if result.seconds > 0 else None
     shape = result.out_shape
     return {
-        "input": str(result.input),
-        "output": str(result.output) if result.output else None,
+        "input": printable(result.input),
+        "output": printable(result.output) if result.output else None,
         "status": result.status,
         "width": shape[1] if shape else None,
         "height": shape[0] if shape else None,

@@ -40,6 +40,35 @@ def test_file_appears_at_the_end(tmp_path):
     assert final.read_bytes() == b"pixels"
 
 
+LONG = "é" * 125 + ".png"
+BYTES = b"caf\xe9.png".decode(errors="surrogateescape")
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", LONG, BYTES, "a\nb.png", "\x1b[2J.png"])
+def test_any_name_that_a_file_can_have(tmp_path, name):
+    final = tmp_path / name
+    with pytest.raises(OutputError), atomic_path(final) as partial:
+        os.rename(partial, final)  # nothing was written
+    with atomic_path(final) as partial:
+        partial.write_bytes(b"pixels")
+        assert len(partial.name) < 60
+        assert partial.name.isascii()
+        assert partial.name.isprintable()
+        assert final_name(partial) == final
+    assert final.read_bytes() == b"pixels"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_is_left_of_long_names_is_told_apart(tmp_path):
+    names = ["x" * 250 + ".a.png", "x" * 250 + ".b.png"]
+    left = []
+    for name in names:
+        left.append(atomic.partial_path(tmp_path / name))
+        left[-1].touch()
+    assert remove_stale(tmp_path / names[0]) == left[:1]
+    assert left[1].exists()
+
+
 def test_folder_appears_at_the_end_and_replaces(tmp_path):
     final = tmp_path / "a.zarr"
     for text in ("old", "new"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from liif_cli.errors import InputError, UsageError
+from liif_cli.errors import UsageError
 from liif_cli.io.discover import check_clashes, discover
 
 
@@ -190,9 +191,7 @@ def test_options_that_do_not_fit(photos, tmp_path):
         discover(photos, tmp_path / "out", suffix="x/y")
 
 
-def test_folder_that_cannot_be_listed(photos, tmp_path, monkeypatch):
-    import os
-
+def test_a_folder_that_cannot_be_listed_fails_alone_at_the_end(photos, tmp_path, monkeypatch):
     touch(photos, "a.png", "locked/b.png")
     scandir = os.scandir
 
@@ -202,8 +201,19 @@ def test_folder_that_cannot_be_listed(photos, tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"locked.*Permission denied"):
-        discover(photos, tmp_path / "out")
+    pairs = discover(photos, tmp_path / "out")
+    assert [str(pair.relative) for pair in pairs] == ["a.png", "locked"]
+    assert pairs[0].error is None
+    assert "locked: got Permission denied" in str(pairs[1].error)
+
+
+def test_links_to_themselves_and_pipes_are_entries_like_others(photos, tmp_path):
+    touch(photos, "a.png")
+    (photos / "b.png").symlink_to("b.png")
+    (photos / "loop").symlink_to("loop")
+    os.mkfifo(photos / "c.png")
+    pairs = discover(photos, tmp_path / "out")
+    assert [pair.input.name for pair in pairs] == ["a.png", "b.png", "c.png"]
 
 
 def test_importing_costs_no_codec():

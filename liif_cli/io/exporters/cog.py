@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +79,34 @@ def _options(pixels: PixelReader, codec: str, levels: int) -> dict[str, Any]:
     return {**options, **level, "predictor": "YES"}
 
 
+@contextmanager
+def _as_text(folder: Path) -> Iterator[Path]:
+    """A path of the same folder that GDAL can take, which wants UTF-8."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield Path(f"/proc/self/fd/{handle}")
+        finally:
+            os.close(handle)
+    else:
+        yield folder
+
+
 def _copy(plain: Path, path: Path, options: dict[str, Any]) -> None:
     import rasterio
     import rasterio.errors
     import rasterio.shutil
 
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            rasterio.shutil.copy(str(plain), str(path), driver="COG", **options)
+        with (
+            _as_text(path.parent) as folder,
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+        ):
+            rasterio.shutil.copy(
+                str(folder / plain.name), str(folder / path.name), driver="COG", **options
+            )
     except rasterio.errors.RasterioError as error:
         raise OutputError(
             f"cannot write {final_name(path)}",

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from liif_cli.io.base import Pixels
+from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import av1
 from liif_cli.io.refusals import animated, damaged, kind_of_pixels, truncated
@@ -19,6 +20,7 @@ _ALPHA_URNS = (
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0",
     b"urn:mpeg:hevc:2015:auxid:1\0",
 )
+_MOST_META = 64 * 2**20
 _QUARTER_TURN = Orientation(transpose=True, flip_rows=True)
 
 
@@ -42,10 +44,7 @@ class AvifSource(WholeFileSource):
         ftyp, meta = _top_boxes(path, file)
         if ftyp[:4] == b"avis":
             raise animated(path, "an AVIF image sequence")
-        try:
-            return _header(path, file, meta)
-        except (struct.error, IndexError, KeyError) as error:
-            raise damaged(path, f"its boxes: {error}") from error
+        return _header(path, file, meta)
 
     def decode(self, data: bytes) -> Pixels:
         import imagecodecs
@@ -77,6 +76,8 @@ def _top_boxes(path: Path, file: BinaryIO) -> tuple[bytes, bytes]:
         if size < 8 or at + size > end:
             raise truncated(path, f"it ends in its {name.decode('latin-1')} box")
         if name in (b"ftyp", b"meta"):
+            if size > _MOST_META:
+                raise damaged(path, f"a {name.decode()} box of {size:,} bytes")
             found[name] = file.read(at + size - file.tell())
         at += size
     if len(found) < 2:
@@ -113,6 +114,7 @@ def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
         for index in _associated(body, primary)
         if index
     ]
+    metadata = Metadata()
     size: tuple[int, int] | None = None
     gray, bits, icc, orientation = False, 8, None, Orientation()
     for name, body in own:
@@ -123,7 +125,7 @@ def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
             gray = body[4] == 1
             bits = max(bits, *body[5 : 5 + body[4]])
         elif name == b"colr" and body[:4] in (b"prof", b"rICC"):
-            icc = body[4:]
+            icc = metadata.kept("colour profile", body[4:])
         elif name == b"irot":
             for _ in range(body[0] & 3):
                 orientation = orientation.then(_QUARTER_TURN)
@@ -151,6 +153,7 @@ def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
         icc=icc,
         alpha=alpha,
         cleanup=0.0 if layered else av1.level_of(_coded(file, boxes, primary)),
+        dropped=metadata.dropped,
     )
 
 

@@ -13,6 +13,13 @@ from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHABITFIELDS = 0, 1, 2, 3, 6
+_BITS = {
+    _RGB: (1, 2, 4, 8, 16, 24, 32),
+    _RLE8: (8,),
+    _RLE4: (4,),
+    _BITFIELDS: (16, 32),
+    _ALPHABITFIELDS: (16, 32),
+}
 _CORE_HEADER = 12
 _INCH = 0.0254
 
@@ -43,9 +50,12 @@ class BmpSource(WholeFileSource):
                 "<iiHHIIiiI", body[:32]
             )
             resolution = (x * _INCH, y * _INCH) if x > 0 and y > 0 else None
-        if method not in (_RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHABITFIELDS):
+        if method not in _BITS:
             raise kind_of_pixels(path, f"a BMP of compression {method}", "save it as PNG")
-        alpha = _has_mask(path, body, bits, method)
+        if bits not in _BITS[method]:
+            raise damaged(path, f"{bits} bits a pixel with compression {method}")
+        masks = _masks(path, file, body, method)
+        alpha = _has_alpha(path, masks, bits)
         height = abs(height)
         stride = (width * bits + 31) // 32 * 4
         needed = (
@@ -57,6 +67,8 @@ class BmpSource(WholeFileSource):
         if bits <= 8:
             entry = 3 if size == _CORE_HEADER else 4
             file.seek(14 + size)
+            if colours > 1 << bits:
+                raise damaged(path, f"a palette of {colours:,} colours for {bits} bits")
             table = read_exactly(path, file, entry * (colours or 1 << bits), "its palette")
             palette = np.frombuffer(table, np.uint8).reshape(-1, entry)[:, :3]
             channels = 1 if bool((palette == palette[:, :1]).all()) else 3
@@ -87,7 +99,8 @@ class BmpSource(WholeFileSource):
         import imagecodecs
 
         pixels: Pixels = imagecodecs.bmp_decode(data)
-        return pixels
+        # of masks of three colours in 32 bits it makes four, the last one empty
+        return pixels[..., :3] if pixels.ndim == 3 else pixels
 
 
 _HEADERS = (_CORE_HEADER, 40, 52, 56, 64, 108, 124)
@@ -97,14 +110,30 @@ _HEADERS = (_CORE_HEADER, 40, 52, 56, 64, 108, 124)
 _MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)
 
 
-def _has_mask(path: Path, body: bytes, bits: int, method: int) -> bool:
+def _masks(path: Path, file: BinaryIO, body: bytes, method: int) -> tuple[int, ...]:
+    """Masks of red, green, blue and alpha (0 for none); none where the layout is the format's own.
+
+    Raises:
+        InputError: they end early, or a colour has no bits.
+    """
+    if method not in (_BITFIELDS, _ALPHABITFIELDS):
+        return ()
+    behind = read_exactly(path, file, 12 + 4 * (method == _ALPHABITFIELDS), "its masks")
+    # the oldest header has them behind it; V2 has three, V3 and later ones four
+    data = body[36:52] if len(body) >= 48 else behind
+    masks = struct.unpack("<4I", data.ljust(16, b"\0"))
+    if not all(masks[:3]):
+        raise damaged(path, f"a mask of no bits, in {' '.join(f'{mask:#x}' for mask in masks)}")
+    return masks
+
+
+def _has_alpha(path: Path, masks: tuple[int, ...], bits: int) -> bool:
     """Whether the header names an alpha mask.
 
     Raises:
         InputError: it does, for a layout other than one byte each.
     """
-    masks = struct.unpack("<4I", body[36:52]) if len(body) >= 52 else (0, 0, 0, 0)
-    if method not in (_BITFIELDS, _ALPHABITFIELDS) or not masks[3]:
+    if not masks or not masks[3]:
         return False
     if bits != 32 or masks != _MASKS:
         raise kind_of_pixels(path, "a BMP with alpha of an unusual layout", "save it as PNG")

@@ -15,6 +15,7 @@ import numpy as np
 from liif_cli.io.base import Pixels
 from liif_cli.io.cmyk import Inks, srgb_profile, to_rgb
 from liif_cli.io.exif import HEADER, ExifFacts, read_exif
+from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation.jpeg import Table, quality_of, read_tables
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
@@ -68,7 +69,12 @@ class JpegSource(WholeFileSource):
             raise damaged(path, "no frame header")
         height, width, channels = frame.height, frame.width, frame.channels
         exif = read_exif(kept[HEADER]) if HEADER in kept else ExifFacts()
-        icc = b"".join(profile[part] for part in sorted(profile)) or None
+        metadata = Metadata()
+        whole = sum(map(len, profile.values()))
+        if whole and metadata.fits("colour profile", whole):
+            icc = b"".join(profile[part] for part in sorted(profile))
+        else:
+            icc = None
         # the pixels that are given are sRGB, whatever the profile of the inks was
         inks = Inks(icc, inverted=_ADOBE in kept) if channels == 4 else None
         return Header(
@@ -84,6 +90,7 @@ class JpegSource(WholeFileSource):
             kind="CMYK" if inks else "",
             inks=inks,
             cleanup=_level(path, frame, tables),
+            dropped=metadata.dropped,
         )
 
     def decode(self, data: bytes) -> Pixels:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +12,7 @@ import numpy as np
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
 from liif_cli.io.exif import ExifFacts, read_exif
+from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import animated, damaged, reading, truncated
 from liif_cli.io.sources.png_bands import PngRows
@@ -21,7 +21,22 @@ from liif_cli.io.unpack import band_rows, upright_band
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
-_KEPT = {b"IHDR", b"PLTE", b"iCCP", b"pHYs", b"eXIf"}
+# what is read of them, with the names that a warning has for them
+_KEPT = {
+    b"IHDR": "header",
+    b"PLTE": "palette",
+    b"iCCP": "colour profile",
+    b"pHYs": "resolution",
+    b"eXIf": "EXIF",
+}
+_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_BITS = {
+    _GRAY: (1, 2, 4, 8, 16),
+    _RGB: (8, 16),
+    _PALETTE: (1, 2, 4, 8),
+    _GRAY_ALPHA: (8, 16),
+    _RGBA: (8, 16),
+}
 _XMP = b"XML:com.adobe.xmp\0"
 _INCH = 0.0254
 
@@ -43,14 +58,21 @@ class PngSource(WholeFileSource):
     def read_header(path: Path, file: BinaryIO) -> Header:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise damaged(path, "no PNG signature")
-        chunks = _chunks(path, file)
-        if len(chunks.get(b"IHDR", b"")) != 13:
-            raise damaged(path, "no IHDR chunk")
-        width, height, bits, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-        if colour not in (_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA):
-            raise damaged(path, f"colour type {colour}")
+        metadata = Metadata()
+        chunks = _chunks(path, file, metadata)
+        if len(chunks[b"IHDR"]) != 13:
+            raise damaged(path, "no whole IHDR chunk")
+        width, height, bits, colour, *methods = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+        if bits not in _BITS.get(colour, ()):
+            raise damaged(path, f"colour type {colour} of {bits} bits")
+        if methods[:2] != [0, 0] or methods[2] > 1:
+            raise damaged(path, f"methods {methods}")
         if b"acTL" in chunks:
             raise animated(path)
+        if b"IDAT" not in chunks:
+            raise damaged(path, "it holds no pixels")
+        if colour == _PALETTE and not chunks.get(b"PLTE"):
+            raise damaged(path, "no palette")
         palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8)
         gray = colour in (_GRAY, _GRAY_ALPHA) or (colour == _PALETTE and _is_gray(palette))
         alpha = colour in (_GRAY_ALPHA, _RGBA) or b"tRNS" in chunks
@@ -61,12 +83,13 @@ class PngSource(WholeFileSource):
             channels=(1 if gray else 3) + alpha,
             dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
             orientation=Orientation.from_exif(exif.orientation),
-            icc=_profile(path, chunks[b"iCCP"]) if b"iCCP" in chunks else None,
+            icc=_profile(chunks[b"iCCP"], metadata) if b"iCCP" in chunks else None,
             resolution=_resolution(chunks.get(b"pHYs", b"")) or exif.resolution,
             alpha=alpha,
             exif=chunks.get(b"eXIf"),
             xmp=chunks.get(_XMP),
             kind="palette" if colour == _PALETTE else "",
+            dropped=metadata.dropped,
         )
 
     def _unpack_bytes(self, path: Path) -> int | None:
@@ -91,6 +114,21 @@ class PngSource(WholeFileSource):
                 window = upright_band(header.orientation, start, stop, info.height, info.width)
                 yield window, header.orientation.apply(self._stored(data, stop - start))
 
+    def _load(self, path: Path) -> bytes:
+        """The chunks that make the pixels: none that the codec would inflate, or warn of."""
+        with path.open("rb") as file:
+            places = [(at, size) for name, at, size in _places(path, file) if name in _PIXELS]
+            data = bytearray(len(_MAGIC) + sum(size for _, size in places))
+            view = memoryview(data)
+            view[: len(_MAGIC)] = _MAGIC
+            start = len(_MAGIC)
+            for at, size in places:
+                file.seek(at)
+                if file.readinto(view[start : start + size]) != size:
+                    raise truncated(path, "it became shorter")
+                start += size
+        return bytes(view)
+
     def decode(self, data: bytes) -> Pixels:
         import imagecodecs
 
@@ -98,31 +136,47 @@ class PngSource(WholeFileSource):
         return pixels
 
 
-def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
-    """Walk to the end of the file, skipping pixels; data of the chunks that matter, by name."""
+def _places(path: Path, file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, bytes) of every chunk with its length and checksum, to the end of the image."""
     size = file.seek(0, 2)
-    file.seek(len(_MAGIC))
-    found: dict[bytes, bytes] = {}
-    while True:
+    at = len(_MAGIC)
+    name = b""
+    while name != b"IEND":
+        file.seek(at)
         length, name = struct.unpack(">I4s", read_exactly(path, file, 8, "the chunks"))
-        after = file.tell() + length + 4
-        if after > size:
+        if at + length + 12 > size:
             raise truncated(path, f"it ends in its {name.decode('latin-1')} chunk")
-        if name == b"iTXt":
-            _keep_xmp(found, file.read(length))
+        if (at == len(_MAGIC)) != (name == b"IHDR"):
+            raise damaged(path, "its first chunk, and no other, must be IHDR")
+        yield name, at, length + 12
+        at += length + 12
+
+
+def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes]:
+    """Walk to the end of the file, skipping pixels; data of the chunks that matter, by name."""
+    found: dict[bytes, bytes] = {}
+    for name, at, size in _places(path, file):
+        file.seek(at + 8)
+        if name == b"iTXt" and file.read(len(_XMP)) == _XMP:
+            text = metadata.read("XMP", file, size - 12 - len(_XMP))
+            packet = _packet(text, metadata) if text is not None else None
+            if packet is not None:
+                found.setdefault(_XMP, packet)
+        elif name in _KEPT:
+            data = metadata.read(_KEPT[name], file, size - 12)
+            if data is not None:
+                found.setdefault(name, data)
         else:
-            found.setdefault(name, file.read(length) if name in _KEPT else b"")
-        if name == b"IEND":
-            return found
-        file.seek(after)
+            found.setdefault(name, b"")
+    return found
 
 
-def _keep_xmp(found: dict[bytes, bytes], text: bytes) -> None:
-    """XMP is a text of a fixed keyword: flags, language and translated keyword, then the packet."""
-    if text.startswith(_XMP):
-        flags, rest = text[len(_XMP) : len(_XMP) + 2], text[len(_XMP) + 2 :].split(b"\0", 2)
-        if len(rest) == 3 and flags[:1] == b"\0":
-            found.setdefault(_XMP, rest[2])
+def _packet(text: bytes, metadata: Metadata) -> bytes | None:
+    """The XMP packet of a text behind its keyword: flags, language, translated keyword, packet."""
+    packed, rest = text[:1] == b"\1", text[2:].split(b"\0", 2)
+    if len(rest) < 3:
+        return None
+    return metadata.inflated("XMP", rest[2]) if packed else rest[2]
 
 
 def _is_gray(palette: Pixels) -> bool:
@@ -130,12 +184,9 @@ def _is_gray(palette: Pixels) -> bool:
     return bool((entries == entries[:, :1]).all())
 
 
-def _profile(path: Path, chunk: bytes) -> bytes:
+def _profile(chunk: bytes, metadata: Metadata) -> bytes | None:
     # name, a zero, the compression method (0), then a zlib stream
-    try:
-        return zlib.decompress(chunk[chunk.index(b"\0") + 2 :])
-    except (ValueError, zlib.error) as error:
-        raise damaged(path, f"iCCP chunk: {error}") from error
+    return metadata.inflated("colour profile", chunk[chunk.find(b"\0") + 2 :])
 
 
 def _resolution(chunk: bytes) -> tuple[float, float] | None:

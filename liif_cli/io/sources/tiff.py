@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import srgb_profile, to_rgb
 from liif_cli.io.georeference import CODES, Georeference
+from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import (
     animated,
@@ -30,7 +30,7 @@ from liif_cli.io.refusals import (
 )
 from liif_cli.io.sources.jpeg import jpeg_level
 from liif_cli.io.sources.webp import webp_level
-from liif_cli.io.sources.whole import check_window
+from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 from liif_cli.io.unpack import band_rows, upright_band
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
@@ -39,16 +39,6 @@ _NEW_JPEG, _WEBP = 7, 50001
 _REDUCED, _MASK = 1, 4
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _CACHE_BYTES = 32 * 2**20
-# a damaged tag may have any type and any value
-_DAMAGE = (
-    struct.error,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-)
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # its warnings of damaged tags belong in no terminal unless an application asks for them
@@ -89,7 +79,7 @@ class TiffSource:
                 if not 1 <= page <= len(pictures):
                     raise no_such_page(path, page, len(pictures))
                 self._open(path, tiff.pages[pictures[page - 1]], page, len(pictures))
-        except (tifffile.TiffFileError, *_DAMAGE) as error:
+        except (tifffile.TiffFileError, *DAMAGE) as error:
             raise damaged(path, error) from error
 
     @classmethod
@@ -99,7 +89,8 @@ class TiffSource:
     def _open(self, path: Path, page: Any, number: int, pages: int) -> None:
         self._path, self._page = path, page
         photometric = _kind(path, page)
-        profile = page.tags.valueof(34675)
+        metadata = Metadata()
+        profile = _value(page, 34675, "colour profile", metadata)
         icc = bytes(profile) if profile else None
         self._inks, self._ink_profile = photometric == _SEPARATED, icc
         self._alpha = _alpha(page)
@@ -107,6 +98,11 @@ class TiffSource:
         self._samples = page.samplesperpixel
         self._separate = page.planarconfig == 2 and self._samples > 1
         self._offsets, self._counts = page.dataoffsets, page.databytecounts
+        kinds = {*map(type, self._offsets), *map(type, self._counts)}
+        if not all(issubclass(kind, int | np.integer) for kind in kinds):
+            raise damaged(path, "its strips or tiles lie at no whole numbers")
+        if min(0, *self._offsets, *self._counts) < 0:
+            raise damaged(path, "its strips or tiles lie before its start")
         tile = (
             (page.tilelength, page.tilewidth)
             if page.is_tiled
@@ -127,6 +123,7 @@ class TiffSource:
         self._orientation = Orientation.from_exif(int(page.tags.valueof(274, 1)))
         height, width = self._orientation.shape(self._height, self._width)
         segment = tile[0] * tile[1] * page.dtype.itemsize * (1 if self._separate else self._samples)
+        check_part(path, segment, self._height * self._row_bytes(channels, dtype))
         self._cache_size = max(2 * planes, _CACHE_BYTES // segment)
         whole = len(self._grid) * planes
         unpack = None
@@ -143,10 +140,10 @@ class TiffSource:
             dtype=dtype,
             icc=icc,
             resolution=self._orientation.resolution(_resolution(page)),
-            georeference=_georeference(page),
+            georeference=_georeference(page, metadata),
             decoded_bytes=0 if self._direct else segment * min(self._cache_size, whole),
             alpha=self._alpha is not None,
-            xmp=_xmp(page),
+            xmp=_xmp(page, metadata),
             by_window=True,
             stated_range=_stated_range(page) if dtype.kind == "f" else None,
             page=number,
@@ -154,6 +151,7 @@ class TiffSource:
             kind={_PALETTE: "palette", _SEPARATED: "CMYK"}.get(photometric, ""),
             unpack_bytes=unpack,
             cleanup=self._level(),
+            dropped=metadata.dropped,
         )
 
     def _level(self) -> float:
@@ -269,7 +267,10 @@ class TiffSource:
                 jpegtables=self._page.jpegtables,
                 jpegheader=self._page.jpegheader,
             )
-        except (RuntimeError, *_DAMAGE) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
+            # codecs raise errors of any class
             raise damaged(self._path, f"strip or tile {index}: {error}") from error
         if found is None:
             # a sparse file: the segment was never written
@@ -321,10 +322,16 @@ def _alpha(page: Any) -> int | None:
     return extra[0] if found else None
 
 
-def _xmp(page: Any) -> bytes | None:
-    found = page.tags.valueof(700)
+def _value(page: Any, code: int, what: str, metadata: Metadata) -> Any:
+    """The value of a tag, None where there is none, or where it is too large to be read."""
+    tag = page.tags.get(code)
+    return tag.value if tag is not None and metadata.fits(what, tag.valuebytecount) else None
+
+
+def _xmp(page: Any, metadata: Metadata) -> bytes | None:
+    found = _value(page, 700, "XMP", metadata)
     if isinstance(found, str):
-        return found.encode()
+        return found.encode(errors="replace")
     return bytes(found) if found else None
 
 
@@ -386,11 +393,12 @@ def _colours(page: Any, photometric: int) -> Pixels | None:
     return ramp[::-1] if photometric == _WHITE_IS_ZERO else ramp
 
 
-def _georeference(page: Any) -> Georeference | None:
+def _georeference(page: Any, metadata: Metadata) -> Georeference | None:
     """Of an upright image: nobody turns a map by a tag."""
     if page.tags.valueof(274, 1) != 1:
         return None
-    return Georeference.from_tags({code: page.tags.valueof(code) for code in CODES})
+    values = {code: _value(page, code, "georeferencing", metadata) for code in CODES}
+    return Georeference.from_tags(values)
 
 
 def _resolution(page: Any) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from liif_cli.io.base import Pixels
 from liif_cli.io.exif import HEADER, ExifFacts, read_exif
+from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import vp8
 from liif_cli.io.refusals import animated, damaged, truncated
@@ -18,6 +19,7 @@ from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _ANIMATION, _ALPHA = 0x02, 0x10
 _FIRST_ROWS = 16
+_METADATA = {b"ICCP": "colour profile", b"EXIF": "EXIF", b"XMP ": "XMP"}
 
 
 class WebpSource(WholeFileSource):
@@ -34,7 +36,8 @@ class WebpSource(WholeFileSource):
 
     @staticmethod
     def read_header(path: Path, file: BinaryIO) -> Header:
-        chunks = _chunks(path, file)
+        metadata = Metadata()
+        chunks = _chunks(path, file, metadata)
         flags = chunks.get(b"VP8X", b"\0")[0]
         if flags & _ANIMATION or b"ANIM" in chunks:
             raise animated(path)
@@ -53,6 +56,7 @@ class WebpSource(WholeFileSource):
             exif=chunks[b"EXIF"].removeprefix(HEADER) if b"EXIF" in chunks else None,
             xmp=chunks.get(b"XMP "),
             cleanup=_level(chunks),
+            dropped=metadata.dropped,
         )
 
     def decode(self, data: bytes) -> Pixels:
@@ -82,14 +86,14 @@ def webp_level(path: Path, data: bytes) -> float:
     Raises:
         InputError: it is none, or is cut short.
     """
-    return _level(_chunks(path, io.BytesIO(data)))
+    return _level(_chunks(path, io.BytesIO(data), Metadata()))
 
 
 def _level(chunks: dict[bytes, bytes]) -> float:
     return vp8.level_of(chunks[b"VP8 "]) if b"VP8 " in chunks else 0.0
 
 
-def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
+def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes]:
     """Chunks by name, of the image itself only its header."""
     size = file.seek(0, 2)
     file.seek(0)
@@ -103,9 +107,12 @@ def _chunks(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     while file.tell() + 8 <= end:
         name, length = struct.unpack("<4sI", read_exactly(path, file, 8, "its chunks"))
         after = file.tell() + length + length % 2
-        whole = name in (b"ICCP", b"EXIF", b"XMP ", b"VP8X")
-        kept = length if whole else min(length, vp8.HEADER_BYTES)
-        found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
+        if name in _METADATA:
+            if after <= end + 1 and metadata.fits(_METADATA[name], length):
+                found.setdefault(name, read_exactly(path, file, length, f"its {name!r} chunk"))
+        else:
+            kept = min(length, vp8.HEADER_BYTES)
+            found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
         file.seek(after)
     return found
 

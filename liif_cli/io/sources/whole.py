@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -9,11 +10,25 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from liif_cli.errors import InputError, LiifError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import Inks
 from liif_cli.io.orientation import UPRIGHT, Orientation
 from liif_cli.io.refusals import damaged, reading, truncated
+
+# a damaged header may say anything
+DAMAGE = (
+    struct.error,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+_SPARE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -21,7 +36,7 @@ class Header:
     """What a file's header says; ``height`` and ``width`` as stored, before the orientation.
 
     ``channels`` are those of the pixels as they are given, alpha included; ``inks`` says how
-    those of a CMYK file were made. ``cleanup`` is that of ``ImageInfo``.
+    those of a CMYK file were made. ``cleanup`` and ``dropped`` are those of ``ImageInfo``.
     """
 
     height: int
@@ -37,6 +52,7 @@ class Header:
     kind: str = ""
     inks: Inks | None = None
     cleanup: float = 0.0
+    dropped: tuple[str, ...] = ()
 
 
 class WholeFileSource:
@@ -55,10 +71,15 @@ class WholeFileSource:
     suffixes: ClassVar[tuple[str, ...]]
 
     def __init__(self, path: Path) -> None:
-        with reading(path), path.open("rb") as file:
-            self._header = header = self.read_header(path, file)
+        try:
+            with reading(path), path.open("rb") as file:
+                self._header = header = self.read_header(path, file)
+                size = file.seek(0, 2)
+        except DAMAGE as error:
+            raise damaged(path, f"its header: {error}") from error
         if header.height < 1 or header.width < 1:
             raise damaged(path, f"a size of {header.width}x{header.height}")
+        _check_file_size(path, header, size)
         height, width = header.orientation.shape(header.height, header.width)
         self.info = ImageInfo(
             path=path,
@@ -76,6 +97,7 @@ class WholeFileSource:
             kind=header.kind,
             unpack_bytes=self._unpack_bytes(path),
             cleanup=header.cleanup,
+            dropped=header.dropped,
         )
         self._pixels: Pixels | None = None
         self._lock = Lock()
@@ -97,7 +119,7 @@ class WholeFileSource:
     def decode(self, data: bytes) -> Pixels:
         """Decode the file's bytes to (height, width) or (height, width, channels), as stored.
 
-        May raise the codec's RuntimeError or ValueError.
+        May raise any error of the codec.
         """
         raise NotImplementedError
 
@@ -105,10 +127,14 @@ class WholeFileSource:
         """Bytes that reading it band by band takes, None where the codec needs the whole file."""
         return None
 
+    def _load(self, path: Path) -> bytes:
+        """What ``decode`` gets: the file's content."""
+        return path.read_bytes()
+
     def _decode(self) -> Pixels:
         path, header = self.info.path, self._header
         with reading(path):
-            data = path.read_bytes()
+            data = self._load(path)
         return header.orientation.apply(self._stored(data, header.height))
 
     def _stored(self, data: bytes, height: int) -> Pixels:
@@ -116,7 +142,13 @@ class WholeFileSource:
         path, header = self.info.path, self._header
         try:
             pixels = self.decode(data)
-        except (RuntimeError, ValueError) as error:
+        except (LiifError, MemoryError):
+            raise
+        except UnicodeDecodeError as error:
+            # of the codec's own message
+            raise damaged(path, "its codec cannot say why") from error
+        except Exception as error:
+            # codecs raise errors of any class
             raise damaged(path, error) from error
         if pixels.ndim == 2:
             pixels = pixels[..., np.newaxis]
@@ -145,6 +177,29 @@ class WholeFileSource:
         """Let go of the decoded pixels."""
         with self._lock:
             self._pixels = None
+
+
+def _check_file_size(path: Path, header: Header, size: int) -> None:
+    """Refuse files whose bytes nobody planned memory for: the plan knows of the pixels alone."""
+    raw = header.height * header.width * header.channels * header.dtype.itemsize
+    most = 2 * raw + _SPARE_BYTES
+    if size > most:
+        raise InputError(
+            str(path),
+            got=f"{size:,} bytes for {header.width}x{header.height} pixels",
+            expected=f"at most {most:,}",
+            cure="save it anew, without what else is in it",
+        )
+
+
+def check_part(path: Path, part: int, image: int) -> None:
+    """Refuse tiles and chunks, of ``part`` bytes unpacked, far larger than the ``image`` is.
+
+    Raises:
+        InputError: they are.
+    """
+    if part > 2 * image + _SPARE_BYTES:
+        raise damaged(path, f"tiles or chunks of {part:,} bytes in an image of {image:,}")
 
 
 def check_window(info: ImageInfo, window: Window) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import base64
+import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,22 @@ from liif_cli.errors import InputError, OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.georeference import Georeference
-from liif_cli.io.refusals import check_finite, damaged, kind_of_pixels
-from liif_cli.io.sources.whole import check_window
+from liif_cli.io.metadata import Metadata
+from liif_cli.io.refusals import check_finite, check_regular, damaged, kind_of_pixels
+from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 
 _MARKERS = ("zarr.json", ".zarray", ".zgroup")
+_METADATA = (*_MARKERS, ".zattrs", ".zmetadata")
+_MOST_METADATA = 64 * 2**20
 # zarr takes apart what it reads without looking first
-_DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError)
+_DAMAGE = (*DAMAGE, OSError)
 _ROWS, _COLS, _CHANNELS = "y", "x", "c"
 
 
 def is_zarr_store(path: Path) -> bool:
     """Whether a path is the folder of a Zarr array or group."""
-    return any((path / marker).is_file() for marker in _MARKERS)
+    # os.path's answer is no where pathlib's is an error: in a folder that may not be entered
+    return any(os.path.isfile(path / marker) for marker in _MARKERS)
 
 
 class ZarrSource:
@@ -45,10 +50,14 @@ class ZarrSource:
     suffixes = (".zarr",)
 
     def __init__(self, path: Path) -> None:
+        from liif_cli.io.zarrcodecs import bounded_codecs
+
         self._path = path
         if not is_zarr_store(path):
             raise InputError(str(path), got="no Zarr metadata", expected="a Zarr array or group")
-        array, names, attributes = _open(path)
+        _check_files(path)
+        with bounded_codecs():
+            array, names, attributes = _open(path)
         self._array = array
         self._axes = _axes(path, array.shape, names)
         rows, cols, channels = self._axes
@@ -57,7 +66,9 @@ class ZarrSource:
             raise kind_of_pixels(path, f"samples of type {array.dtype}")
         if 0 in array.shape:
             raise damaged(path, f"an empty array of shape {array.shape}")
-        resolution = attributes.get("resolution")
+        item = array.dtype.itemsize
+        check_part(path, math.prod(array.chunks) * item, math.prod(array.shape) * item)
+        metadata = Metadata()
         self.info = ImageInfo(
             path=path,
             format=self.format,
@@ -65,13 +76,14 @@ class ZarrSource:
             width=array.shape[cols],
             channels=count,
             dtype=array.dtype.newbyteorder("="),
-            icc=_bytes(attributes.get("icc_profile")),
-            resolution=(resolution[0], resolution[1]) if isinstance(resolution, list) else None,
+            icc=metadata.decoded("colour profile", attributes.get("icc_profile")),
+            resolution=_resolution(attributes.get("resolution")),
             alpha=count > 1 and _has_alpha(attributes),
-            exif=_bytes(attributes.get("exif")),
-            xmp=_bytes(attributes.get("xmp")),
+            exif=metadata.decoded("EXIF", attributes.get("exif")),
+            xmp=metadata.decoded("XMP", attributes.get("xmp")),
             by_window=True,
             georeference=Georeference.from_dict(attributes.get("georeference")),
+            dropped=metadata.dropped,
         )
 
     @classmethod
@@ -94,7 +106,10 @@ class ZarrSource:
             kept.append(channels)
         try:
             found = np.asarray(self._array[tuple(selection)])
-        except (RuntimeError, ValueError, OSError, KeyError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
+            # codecs raise errors of any class
             raise damaged(self._path, error) from error
         # what is left has the kept axes in the array's order
         pixels = found.transpose([sorted(kept).index(axis) for axis in kept])
@@ -105,6 +120,20 @@ class ZarrSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _check_files(path: Path) -> None:
+    """Refuse a store that holds something else than files and folders, which would block or act.
+
+    Raises:
+        InputError: it does, or metadata are larger than any.
+    """
+    for folder, _, names in os.walk(path):
+        for name in names:
+            entry = Path(folder, name)
+            check_regular(entry)
+            if name in _METADATA and entry.stat().st_size > _MOST_METADATA:
+                raise damaged(path, f"{name} of {entry.stat().st_size:,} bytes")
 
 
 def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
@@ -189,8 +218,13 @@ def _has_alpha(attributes: dict[str, Any]) -> bool:
     return attributes.get("alpha") is True or str(label).lower() in ("alpha", "a")
 
 
-def _bytes(text: Any) -> bytes | None:
-    return base64.b64decode(text) if isinstance(text, str) else None
+def _resolution(values: Any) -> tuple[float, float] | None:
+    """(x, y) of a list of two positive numbers."""
+    if not isinstance(values, list) or len(values) != 2:
+        return None
+    if not all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
+        return None
+    return float(values[0]), float(values[1])
 
 
 def _refuse_unfinished(path: Path) -> None:
