@@ -5,13 +5,12 @@ Nothing here, and nothing that a ``--help`` shows, imports more than click.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -20,6 +19,7 @@ import click
 
 from liif_cli import __version__
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, LiifError, printable
+from liif_cli.ui.streams import open_closed_streams, tolerant_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("liif_cli.commands.upscale:upscale", "Upscale an image or a folder of images."),
@@ -64,9 +64,17 @@ class LazyGroup(click.Group):
     ) -> Any:
         """Run the command line of ``args`` and exit with its code."""
         # commands note here whether they are verbose: click's own context is gone when one fails
-        state: dict[str, Any] = {}
-        _print_what_it_can()
-        with _terminate_as_interrupt():
+        state: dict[str, Any] = {"words": list(sys.argv[1:] if args is None else args)}
+        said: list[str] = []
+
+        def _say(message: str) -> None:
+            # the parser's own messages may have several lines
+            line = printable(" ".join(message.split()))
+            said.append(line)
+            with suppress(OSError):
+                click.echo(f"error: {line}", err=True)
+
+        with tolerant_streams(), _terminate_as_interrupt():
             try:
                 code = super().main(
                     args, prog_name, complete_var, standalone_mode=False, obj=state, **extra
@@ -86,6 +94,7 @@ class LazyGroup(click.Group):
                 where = error.ctx.command_path if error.ctx else "liif"
                 _say(f"{error.format_message()} See '{where} --help'.")
                 code = EXIT_USAGE
+                _begin_report_anyway(state)
             except click.ClickException as error:
                 _say(error.format_message())
                 code = error.exit_code
@@ -99,6 +108,12 @@ class LazyGroup(click.Group):
                     traceback.print_exc()
                 cure = "" if state.get("verbose") else "; run it again with -v to see where"
                 _say(f"unexpected {type(error).__name__}: {error}{cure}")
+                code = EXIT_FAILED
+            try:
+                if (report := state.get("report")) is not None:
+                    report.end(code if isinstance(code, int) else EXIT_OK, "; ".join(said))
+            except LiifError as error:
+                _say(str(error))
                 code = EXIT_FAILED
         sys.exit(code if isinstance(code, int) else EXIT_OK)
 
@@ -123,29 +138,39 @@ def liif() -> None:
 
 def main() -> None:
     """Entry point of the command ``liif``; leaves by SystemExit with the exit code."""
+    open_closed_streams()
     liif.main(prog_name="liif")
 
 
-def _print_what_it_can() -> None:
-    """Escape on stdout, as Python does on stderr, letters that the terminal's encoding lacks."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+def _begin_report_anyway(state: dict[str, Any]) -> None:
+    """The report of a command line that the parser refused: what lies there is another run's."""
+    from liif_cli.ui.reportfile import ReportFile, named_report
 
-
-def _say(message: str) -> None:
-    # the parser's own messages may have several lines
-    click.echo(f"error: {printable(' '.join(message.split()))}", err=True)
+    words = state["words"]
+    path = named_report(words) if words[:1] == ["upscale"] and "report" not in state else None
+    if path is not None:
+        with suppress(LiifError):
+            state["report"] = ReportFile(path, words)
 
 
 @contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM (kill, systemd, a batch queue) stops like Ctrl-C does: resumable, exit code 3."""
+    """SIGTERM and SIGHUP stop like Ctrl-C does: resumable, exit code 3.
+
+    SIGTERM comes from kill, systemd, a batch queue; SIGHUP from a terminal that is closed, and is
+    left alone where it is ignored (nohup).
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN or number == signal.SIGTERM:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from liif_cli.errors import UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
+
+if TYPE_CHECKING:
+    from liif_cli.engine.timewindow import TimeWindow
+    from liif_cli.ui.reportfile import ReportFile
 
 
 @click.command()
@@ -25,6 +31,7 @@ from liif_cli.ui import options
     "--dry-run", is_flag=True, help="Print what would happen and what it would cost; write nothing."
 )
 @options.report_option
+@options.unwatched_options
 @options.quiet_option
 @options.verbose_option
 @click.pass_context
@@ -39,7 +46,9 @@ def upscale(
     model: str | None,
     suffix: str,
     dry_run: bool,
-    report: Path | None,
+    stop_after: float | None,
+    stop_at: datetime.time | None,
+    log_file: Path | None,
     quiet: bool,
     verbose: bool,
     **render: Any,
@@ -61,14 +70,18 @@ def upscale(
       liif upscale photos/ fitted/ --size 1920x1080 --fit inside
       liif upscale photos/ large/ --scale 3.7 --max-memory 1.5GiB --dry-run
       liif upscale photos/ large/ --scale 2 --quiet --report result.json
+      liif upscale photos/ large/ --scale 8 --stop-at 06:00 --log-file liif.log
 
     Exit codes: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 interrupted.
     """
     size = options.size_request(size, scale, fit)
     if quiet and verbose:
         raise UsageError("--quiet", got="--verbose as well", cure="leave one out")
-    if dry_run and report:
-        raise UsageError("--report", got="--dry-run as well", cure="leave one out")
+    report: ReportFile | None = ctx.obj.get("report")
+    for name, given in (("--report", report), ("--log-file", log_file)):
+        if dry_run and given:
+            raise UsageError(name, got="--dry-run as well", cure="leave one out")
+    until = _time_window(stop_after, stop_at)
 
     from rich.console import Console
 
@@ -76,18 +89,31 @@ def upscale(
     from liif_cli.models.loader import DEFAULT_MODEL
     from liif_cli.plan.spec import RenderSpec
     from liif_cli.ui.dryrun import dry_run_batch
+    from liif_cli.ui.eventlog import logged
     from liif_cli.ui.progress import batch_progress
-    from liif_cli.ui.report import check_report_path, print_summary, write_report
+    from liif_cli.ui.report import print_summary, report_data
 
     spec = RenderSpec(size=size, model=model or DEFAULT_MODEL, **render)
     if dry_run:
         ctx.exit(dry_run_batch(input, output, spec, suffix=suffix, verbose=verbose))
+    progress = batch_progress(quiet=quiet, verbose=verbose)
+    with progress as shown, logged(log_file, shown) as listen:
+        result = upscale_batch(input, output, spec, suffix=suffix, listen=listen, until=until)
     if report:
-        check_report_path(report)
-    with batch_progress(quiet=quiet, verbose=verbose) as listen:
-        result = upscale_batch(input, output, spec, suffix=suffix, listen=listen)
+        report.result = report_data(result)
     if not quiet:
         print_summary(result, Console(stderr=True))
-    if report:
-        write_report(result, report)
     ctx.exit(result.exit_code)
+
+
+def _time_window(after: float | None, at: datetime.time | None) -> TimeWindow:
+    """The earlier one of both; counted from now, before anything is loaded."""
+    from liif_cli.engine.timewindow import TimeWindow, seconds_until
+
+    now, ends = time.monotonic(), [TimeWindow()]
+    if after is not None:
+        ends.append(TimeWindow(now + after, f"--stop-after {after:g}s"))
+    if at is not None:
+        left = seconds_until(at, datetime.datetime.now())
+        ends.append(TimeWindow(now + left, f"--stop-at {at:%H:%M}"))
+    return min(ends, key=lambda window: window.end)

@@ -37,6 +37,7 @@ from liif_cli.engine.machine import measure_machine, resolve_device, resolve_pre
 from liif_cli.engine.record import OutputState, difference, output_state, repair
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
+from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import Unfinished, remembered_gray, store_path, unpacked_bytes
 from liif_cli.errors import (
     EXIT_FAILED,
@@ -66,6 +67,9 @@ from liif_cli.plan.spec import WHOLE_INPUT_PIXELS, InputFacts, Machine, OutputFa
 
 log = logging.getLogger(__name__)
 
+ALWAYS = TimeWindow()
+"""A batch without a time at which it ends."""
+
 ASPECT_TOLERANCE = 0.01
 LISTED = 8
 """Images named in a warning before the rest are only counted."""
@@ -91,11 +95,17 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """How a batch ended, in the order of its inputs."""
+    """How a batch ended, in the order of its inputs.
+
+    ``out_of_time`` is the option by which time was up before everything was done, empty otherwise;
+    ``seconds_left`` about how long the rest will take, None where nothing tells.
+    """
 
     results: list[ImageResult]
     seconds: float
     interrupted: bool = False
+    out_of_time: str = ""
+    seconds_left: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -418,7 +428,13 @@ class Batch:
 
 
 def upscale_batch(
-    input: Path, output: Path, spec: RenderSpec, *, suffix: str = "", listen: Listener
+    input: Path,
+    output: Path,
+    spec: RenderSpec,
+    *,
+    suffix: str = "",
+    listen: Listener,
+    until: TimeWindow = ALWAYS,
 ) -> BatchReport:
     """Upscale a file or a folder.
 
@@ -428,6 +444,7 @@ def upscale_batch(
         spec: what is asked for.
         suffix: put behind the stem of every output's name.
         listen: told of everything; called by one thread at a time.
+        until: when to begin nothing new.
 
     Raises:
         LiifError: nothing could be started (see ``Batch``). Failures of single images are reported,
@@ -437,7 +454,7 @@ def upscale_batch(
     batch = Batch(input, output, spec, suffix=suffix, listen=listen)
     batch.warn_of_sizes()
     stop = threading.Event()
-    scheduler = _Scheduler(batch, stop)
+    scheduler = _Scheduler(batch, stop, until)
     interrupted = False
     try:
         executor: Executor = EXECUTORS.load("threads")(batch.machine.workers)
@@ -446,7 +463,17 @@ def upscale_batch(
         interrupted = True
     finally:
         batch.deaths.close()
-    report = BatchReport(scheduler.results(), time.monotonic() - started, interrupted)
+    seconds = time.monotonic() - started
+    results = scheduler.results()
+    # everything may have been done by then all the same
+    out_of_time = until.over and any(result.status == "interrupted" for result in results)
+    report = BatchReport(
+        results,
+        seconds,
+        interrupted or out_of_time,
+        out_of_time=until.said if out_of_time and not interrupted else "",
+        seconds_left=scheduler.seconds_left(seconds),
+    )
     statuses = [result.status for result in report.results]
     batch.listen(
         BatchDone(
@@ -489,8 +516,10 @@ def plan_batch(
 class _Scheduler:
     """Turns a batch into jobs, and keeps the result of every image."""
 
-    def __init__(self, batch: Batch, stop: threading.Event) -> None:
-        self.batch, self.stop = batch, stop
+    def __init__(self, batch: Batch, stop: threading.Event, until: TimeWindow) -> None:
+        self.batch, self.stop, self.until = batch, stop, until
+        self._shares: dict[Path, float] = {}
+        self._before = 0.0
         self._results: dict[Path, ImageResult] = {}
         self._memory = 0
         self._running = 0
@@ -503,10 +532,20 @@ class _Scheduler:
             for pair in self.batch.pairs
         ]
 
+    def seconds_left(self, seconds: float) -> float | None:
+        """How long the rest will take, if an image takes as long as one of this run's ``seconds``.
+
+        Images are counted with the share that is rendered. None where nothing was rendered.
+        """
+        done = sum(result.status == "done" for result in self._results.values())
+        left = len(self.batch.pairs) - len(self._results) - sum(self._shares.values())
+        work = done + sum(self._shares.values()) - self._before
+        return seconds * left / work if work > 0 and left > 0 else None
+
     def jobs(self) -> Iterator[Job]:
         """Jobs of every image, one image after the other."""
         for pair in self.batch.pairs:
-            if self.stop.is_set():
+            if self.stop.is_set() or self.until.over:
                 return
             try:
                 draft = self.batch.draft(pair)
@@ -532,6 +571,7 @@ class _Scheduler:
                 self._release(draft.plan)
                 self._skip(draft.plan)
                 continue
+            self._before += done / run.plan.pixels
             self.batch.listen(PlanMade(run.plan, done))
             self.batch.warn_of_dropped(draft.info)
             yield from _ImageJobs(run, self).jobs()
@@ -590,8 +630,11 @@ class _Scheduler:
         if run.error is not None:
             run.close()
             self._fail(run.input, run.error)
-        elif self.stop.is_set():
+        elif self.stop.is_set() or run.cut:
+            self._shares[run.input] = run.share()
             run.close()
+            # the process lives, so that this is no death
+            self.batch.deaths.end(run.input)
         else:
             try:
                 run.finish()
@@ -628,12 +671,15 @@ class _ImageJobs:
             for task in self.run.tasks():
                 if self.run.error is not None or self.scheduler.stop.is_set():
                     break
+                if self._out_of_time():
+                    break
                 with self._lock:
                     self._open += 1
 
                 def job(task=task) -> None:  # type: ignore[no-untyped-def]
                     try:
-                        if self.run.error is None and not self.scheduler.stop.is_set():
+                        ended = self.run.error is not None or self.scheduler.stop.is_set()
+                        if not ended and not self._out_of_time():
                             self.run.render(task)
                     except Exception as error:
                         self.run.error = self.run.error or error
@@ -643,6 +689,12 @@ class _ImageJobs:
                 yield job
         finally:
             self._close_one()
+
+    def _out_of_time(self) -> bool:
+        """Whether no task may begin any more; an image that nothing on the disk holds is ended."""
+        if self.run.plan.via_store and self.scheduler.until.over:
+            self.run.cut = True
+        return self.run.cut
 
     def _close_one(self) -> None:
         with self._lock:

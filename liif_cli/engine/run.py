@@ -96,6 +96,8 @@ class ImageRun:
         self.unpacked = unpacked_path(self.output)
         self.started = started
         self.error: Exception | None = None
+        # out of time: tasks were left out, so that the image is not finished
+        self.cut = False
         self._source: Source | None = source
         self._store: TileStore | None = None
         self._array: ArrayPixels | None = None
@@ -235,6 +237,13 @@ class ImageRun:
                 self._array.write(window.relative_to(plan.region), pixels)
             outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
+
+    def share(self) -> float:
+        """The part of the output that a later run finds done, 0 to 1."""
+        if self._store is None:
+            return 0.0
+        missing = sum(self._rendered(shard).pixels for shard in self._store.missing())
+        return 1 - missing / self.plan.pixels
 
     def finish(self) -> None:
         """Write the output under its final name, and its record just before.

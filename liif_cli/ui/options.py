@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import logging
 import math
 import re
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from liif_cli.errors import UsageError, printable
+from liif_cli.errors import OutputError, UsageError, printable
 from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.geometry.window import Window
@@ -159,6 +160,18 @@ class DeviceType(_TextType):
                 "--device", got=repr(value), expected="auto, cpu, cuda or cuda:N (N from 0)"
             )
         return text
+
+
+class TimeOfDayType(_TextType):
+    """A time of day, HH:MM."""
+
+    name = "HH:MM"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime.time:
+        match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(value).strip())
+        if match is None:
+            raise UsageError("--stop-at", got=repr(value), expected="a time of day, as 06:00")
+        return datetime.time(int(match[1]), int(match[2]))
 
 
 class DurationType(_TextType):
@@ -478,8 +491,50 @@ def report_option(command: F) -> F:
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Write what became of every image to FILE as JSON, for scripts.",
+        is_eager=True,
+        expose_value=False,
+        callback=_begin_report,
+        help="Write what became of every image to FILE as JSON, for scripts: begun before any "
+        "work, and written on every way out.",
     )(command)
+
+
+def _begin_report(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Begin it before any other option can fail; the command line's end ends it."""
+    if value is not None and not ctx.resilient_parsing:
+        from liif_cli.ui.reportfile import ReportFile
+
+        # known before it is there, so that an interrupt in between ends it
+        ctx.obj["report"] = ReportFile(value, ctx.obj["words"])
+        try:
+            ctx.obj["report"].begin()
+        except OutputError:
+            del ctx.obj["report"]
+            raise
+
+
+def unwatched_options(command: F) -> F:
+    """A time window and a log, for runs that nobody watches."""
+    return _apply(
+        command,
+        click.option(
+            "--stop-after",
+            type=DurationType(),
+            help="Begin nothing new after this long (90s, 25m, 5h). What is in work is finished, "
+            "the exit code is 3, and the same command resumes.",
+        ),
+        click.option(
+            "--stop-at",
+            type=TimeOfDayType(),
+            help="The same at a time of day, as 06:00: the next one on this machine's clock.",
+        ),
+        click.option(
+            "--log-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Append every event to FILE, a JSON object per line, with its time.",
+        ),
+    )
 
 
 def _apply(command: F, *options: Callable[[Any], Any]) -> F:

@@ -1,23 +1,18 @@
-"""What became of a batch: the summary that ends it, and a JSON file for scripts."""
+"""What became of a batch: the summary that ends it, and what the report file says of it."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from liif_cli import __version__
 from liif_cli.engine.batch import BatchReport, ImageResult
-from liif_cli.errors import UsageError, printable
-from liif_cli.io.atomic import write_atomically
+from liif_cli.errors import printable
 from liif_cli.ui.format import duration, megapixels, named, rate, shown
 
 STATUSES = ("done", "skipped", "failed", "interrupted")
-REPORT_VERSION = 1
 
 
 def print_summary(report: BatchReport, console: Console) -> None:
@@ -43,45 +38,23 @@ def print_summary(report: BatchReport, console: Console) -> None:
         _line(console, f"[bold red]failed: {len(failed)} of {len(report.results)}[/]")
         for result in failed:
             _line(console, f"  {shown(named(result.input, result.error or 'no reason given'))}")
-    if report.interrupted:
+    if report.out_of_time:
+        _line(console, f"{report.out_of_time}: {_rest(report)}; the same command resumes")
+    elif report.interrupted:
         _line(console, "interrupted; the same command goes on where it stopped")
 
 
-def check_report_path(path: Path) -> None:
-    """Refuse a report that could not be written, before the work rather than after it.
-
-    Raises:
-        UsageError: its folder is not there, or it is a folder itself.
-    """
-    if path.is_dir():
-        raise UsageError("--report", got=f"{str(path)!r}, a folder", expected="a file")
-    if not path.parent.is_dir():
-        raise UsageError(
-            "--report",
-            got=repr(str(path)),
-            expected="a file in a folder that is there",
-            cure=f"make {path.parent} first",
-        )
-
-
-def write_report(report: BatchReport, path: Path) -> None:
-    """Write ``path`` atomically: counts, and what became of each image.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    data = {
-        "version": REPORT_VERSION,
-        "liif": __version__,
-        "exit_code": report.exit_code,
-        "interrupted": report.interrupted,
+def report_data(report: BatchReport) -> dict[str, Any]:
+    """What a report file says of a batch: counts, and what became of each image."""
+    return {
+        "out_of_time": report.out_of_time or None,
         "seconds": round(report.seconds, 3),
+        "seconds_left": None if report.seconds_left is None else round(report.seconds_left),
         "counts": {
             status: sum(result.status == status for result in report.results) for status in STATUSES
         },
         "images": [_image(result) for result in report.results],
     }
-    write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
 
 
 def _image(result: ImageResult) -> dict[str, Any]:
@@ -100,6 +73,14 @@ def _image(result: ImageResult) -> dict[str, Any]:
         "gray": result.gray,
         "error": result.error,
     }
+
+
+def _rest(report: BatchReport) -> str:
+    """What is left of a batch whose time is up."""
+    left = sum(result.status == "interrupted" for result in report.results)
+    rest = f"{left} of {len(report.results)} images left"
+    seconds = report.seconds_left
+    return rest if seconds is None else f"{rest}, about {duration(seconds)} of work"
 
 
 def _line(console: Console, markup: str) -> None:

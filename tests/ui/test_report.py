@@ -1,15 +1,19 @@
 """The summary of a batch and its JSON file, from reports made by hand."""
 
+import dataclasses
 import io
 import json
+import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from liif_cli.engine.batch import BatchReport, ImageResult
-from liif_cli.errors import OutputError, UsageError
-from liif_cli.ui.report import check_report_path, print_summary, write_report
+from liif_cli.errors import UsageError
+from liif_cli.ui.report import print_summary, report_data
+from liif_cli.ui.reportfile import ReportFile
 
 DONE = ImageResult(
     Path("in/a.png"),
@@ -58,8 +62,21 @@ def test_an_interrupt_is_resumable() -> None:
 def test_json(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text("old")
-    write_report(BatchReport([DONE, FAILED, STOPPED], 2.0, interrupted=True), path)
+    file = ReportFile(path, ["upscale", "in\udcff", "out"])
+    file.begin()
+    running = json.loads(path.read_text())
+    assert (running["state"], running["pid"]) == ("running", os.getpid())
+    assert running["command"] == ["upscale", "in\\xff", "out"]
+    assert datetime.fromisoformat(running["started"]).utcoffset() is not None
+    assert "exit_code" not in running
+    file.result = report_data(BatchReport([DONE, FAILED, STOPPED], 2.0, interrupted=True))
+    file.end(3)
     data = json.loads(path.read_text())
+    assert {key: data[key] for key in running if key != "state"} == {
+        key: running[key] for key in running if key != "state"
+    }
+    assert data["state"] == "ended"
+    assert data["ended"] >= data["started"]
     assert (data["exit_code"], data["interrupted"], data["seconds"]) == (3, True, 2.0)
     assert data["counts"] == {"done": 1, "skipped": 0, "failed": 1, "interrupted": 1}
     assert data["images"][0] == {
@@ -82,12 +99,24 @@ def test_json(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--report"):
-        check_report_path(tmp_path / "missing" / "r.json")
-    check_report_path(tmp_path / "r.json")
+        ReportFile(tmp_path / "missing" / "r.json", [])
     (tmp_path / "r.json").mkdir()
-    (tmp_path / "r.json" / "full").write_text("")
     with pytest.raises(UsageError, match="a folder"):
-        check_report_path(tmp_path / "r.json")
+        ReportFile(tmp_path / "r.json", [])
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError):
-        write_report(BatchReport([], 0.0), tmp_path / "file" / "r.json")
+    with pytest.raises(UsageError, match="in a folder"):
+        ReportFile(tmp_path / "file" / "r.json", [])
+
+
+def test_what_is_left_when_time_is_up() -> None:
+    report = BatchReport(
+        [DONE, STOPPED, STOPPED], 2.0, True, out_of_time="--stop-at 06:00", seconds_left=7800
+    )
+    last = summary(report).splitlines()[-1]
+    assert last == (
+        "--stop-at 06:00: 2 of 3 images left, about 2:10:00 h of work; the same command resumes"
+    )
+    data = report_data(report)
+    assert (data["out_of_time"], data["seconds_left"]) == ("--stop-at 06:00", 7800)
+    unknown = dataclasses.replace(report, seconds_left=None)
+    assert "2 of 3 images left; the same" in summary(unknown)
