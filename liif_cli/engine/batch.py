@@ -34,7 +34,13 @@ from liif_cli.engine.events import (
 )
 from liif_cli.engine.executors import EXECUTORS, Executor, Job
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
-from liif_cli.engine.record import OutputState, difference, output_state, repair
+from liif_cli.engine.record import (
+    OutputState,
+    difference,
+    output_state,
+    remove_stale_records,
+    repair,
+)
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.run import ImageRun
 from liif_cli.engine.timewindow import TimeWindow
@@ -169,6 +175,7 @@ class Batch:
         self.spec = spec
         self._listener, self._lock = listen, threading.Lock()
         self._taken: dict[str, Path] = {}
+        self._write, self._cleaned = write, set[Path]()
         self.pairs: list[Pair] = discover(input, output, suffix=suffix, format=spec.format)
         folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
         self.deaths = Deaths(folder, again=spec.overwrite, write=write)
@@ -404,7 +411,10 @@ class Batch:
             OutputError: something else, finished or half rendered, that may not be overwritten.
         """
         output = Path(plan.output)
-        state = output_state(output, plan)
+        if self._write and output.parent not in self._cleaned:
+            self._cleaned.add(output.parent)
+            remove_stale_records(output.parent)
+        state = output_state(output, plan, remember=self._write)
         found = Unfinished.read(output)
         differs = found.difference(plan, self.spec.tile) if found is not None else ""
         half = found is not None and found.path == store_path(output)

@@ -30,6 +30,7 @@ from typing import BinaryIO
 
 from liif_cli.errors import InputError
 from liif_cli.io.base import ImageInfo
+from liif_cli.io.jsontext import parse_json
 from liif_cli.io.trial import death_of
 
 _NAME = ".liif-reading-"
@@ -193,7 +194,7 @@ class Deaths:
         begun: dict[str, _Entry] = {}
         for line in journal.splitlines():
             try:
-                found = json.loads(line)
+                found = parse_json(line)
                 what, name = str(found["what"]), str(found["path"])
                 entry = _Entry(
                     str(found.get("how", "")), str(found.get("stamp", "")), int(found["deaths"])

@@ -7,21 +7,37 @@ name, so that an output without one was never finished by this tool.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from liif_cli.errors import OutputError
-from liif_cli.io.atomic import LONGEST_NAME, cover, write_atomically
-from liif_cli.io.tilestore import TileStore
+from liif_cli.io.atomic import (
+    LONGEST_NAME,
+    cover,
+    final_name,
+    is_partial,
+    output_errors,
+    write_atomically,
+)
+from liif_cli.io.deepzoom import tiles_folder
+from liif_cli.io.exporters.bands import codec_workers
+from liif_cli.io.jsontext import parse_json
+from liif_cli.io.tilestore import TileStore, metadata_damage
 from liif_cli.plan.plan import RenderPlan, fingerprint_of
 
 FOLDER = ".liif"
 VERSION = 1
 _BLOCK = 4 * 2**20
+_STALE_SECONDS = 600
 
 
 class OutputState(Enum):
@@ -38,7 +54,8 @@ class Record:
     """Identity of the plan that made an output, the file it made, and the model's name.
 
     ``checksum`` is the CRC-32C of a file's content, empty for a store, which has its own. ``gray``
-    is whether the input was found to be gray, None where nobody looked.
+    is whether the input was found to be gray, None where nobody looked. ``files`` are the checksums
+    of the output's other files, by their path from its folder.
     """
 
     identity: dict[str, Any]
@@ -47,6 +64,7 @@ class Record:
     model: str = ""
     checksum: str = ""
     gray: bool | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: RenderPlan, written: Path) -> Record:
@@ -60,13 +78,15 @@ class Record:
         """As ``of``, from the identity of a plan, the name of its model, and what it found."""
         size, mtime_ns = _stat(written)
         checksum = "" if written.is_dir() else file_checksum(written)
-        return cls(identity, size, mtime_ns, model, checksum, gray)
+        return cls(identity, size, mtime_ns, model, checksum, gray, _other_files(written))
 
     @classmethod
     def read(cls, output: Path) -> Record | None:
         """The record of ``output``; None where there is none that can be read."""
         try:
-            data = json.loads(_path(output).read_text())
+            path = _path(output)
+            # of another folder, a link says nothing
+            data = {} if path.parent.is_symlink() else parse_json(path.read_text())
             if data.get("version") != VERSION:
                 return None
             return cls(
@@ -76,6 +96,7 @@ class Record:
                 str(data.get("model", "")),
                 checksum=str(data.get("checksum", "")),
                 gray=data.get("gray"),
+                files={str(name): str(sum_) for name, sum_ in data.get("files", {}).items()},
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -97,23 +118,60 @@ class Record:
             "checksum": self.checksum,
             "gray": self.gray,
         }
+        if self.files:
+            data["files"] = dict(self.files)
         text = json.dumps(data, indent=1, sort_keys=True) + "\n"
-        write_atomically(_path(output), text.encode())
+        path = _path(output)
+        if path.parent.is_symlink():
+            # records lie beside their outputs, and nothing is written elsewhere
+            with output_errors(output):
+                path.parent.unlink()
+        write_atomically(path, text.encode())
 
     def state(self, output: Path, plan: RenderPlan) -> OutputState:
-        """Whether ``output`` is the finished result of ``plan``."""
-        same = (self.size, self.mtime_ns) == _stat(output) and self.identity == plan.identity()
-        if not same:
+        """Whether ``output`` is the finished result of ``plan``.
+
+        A copy has another time of change: its content is read then.
+        """
+        size, mtime_ns = _stat(output)
+        if self.size != size or self.identity != plan.identity():
+            return OutputState.OTHER
+        if self.mtime_ns != mtime_ns and not self.intact(output):
             return OutputState.OTHER
         return OutputState.FINISHED if _whole(output, plan) else OutputState.DAMAGED
 
+    def intact(self, output: Path) -> bool:
+        """Whether the content is what was written, as far as there are checksums; reads all of it.
 
-def output_state(output: Path, plan: RenderPlan) -> OutputState:
-    """What lies at ``output``, as far as ``plan`` is concerned."""
+        Of a store only the metadata, whose shards are checked when they are read. False where there
+        is nothing to tell by.
+        """
+        if output.is_dir():
+            try:
+                return not metadata_damage(output)
+            except OutputError:
+                return False
+        if not self.checksum or file_checksum(output) != self.checksum:
+            return False
+        return not any(part_damage(output, part)[1] for part in self.files.items())
+
+
+def output_state(output: Path, plan: RenderPlan, *, remember: bool = False) -> OutputState:
+    """What lies at ``output``, as far as ``plan`` is concerned.
+
+    ``remember``: write down the time of change of a copy, so that it need not be read again.
+    """
     if not output.exists():
         return OutputState.ABSENT
     record = Record.read(output)
-    return record.state(output, plan) if record else OutputState.OTHER
+    if record is None:
+        return OutputState.OTHER
+    state = record.state(output, plan)
+    if remember and state is OutputState.FINISHED and record.mtime_ns != _stat(output)[1]:
+        # without a record that says so it is read again the next time, and found the same
+        with contextlib.suppress(OutputError):
+            dataclasses.replace(record, mtime_ns=_stat(output)[1]).write(output)
+    return state
 
 
 def finished_store(path: Path) -> TileStore | None:
@@ -127,14 +185,49 @@ def finished_store(path: Path) -> TileStore | None:
 
 
 def repair(output: Path) -> int:
-    """Remove the damaged shards of a finished store, to be rendered again; returns how many."""
+    """Remove the damaged shards of a finished store, to be rendered again; returns how many.
+
+    A file that is not what was written counts as one, and stays until its successor is there.
+    """
     store = finished_store(output)
     found = 0
+    if store is None and not output.is_dir():
+        record = Record.read(output)
+        return int(record is not None and bool(record.checksum) and not record.intact(output))
     for level in store.levels() if store is not None else []:
         for row, col in level.damaged():
             level.discard(row, col)
             found += 1
     return found
+
+
+def part_damage(output: Path, part: tuple[str, str]) -> tuple[str, str]:
+    """(where, what) is wrong with a file beside the output; what is empty where nothing is.
+
+    ``part`` is its path from the output's folder, and its checksum.
+    """
+    where, checksum = part
+    try:
+        found = file_checksum(output.parent / where)
+    except FileNotFoundError:
+        return where, "missing"
+    except OSError as error:
+        return where, error.strerror or str(error)
+    return where, "" if found == checksum else "other content than was written"
+
+
+def remove_stale_records(folder: Path) -> None:
+    """Remove records that a killed process was writing, of outputs in ``folder``.
+
+    Those of the last minutes stay: they may be another process's, which is about to name them.
+    """
+    records = folder / FOLDER
+    if records.is_symlink():
+        return
+    for path in records.glob(".*.partial"):
+        with contextlib.suppress(OSError):
+            if is_partial(path) and time.time() - path.lstat().st_mtime > _STALE_SECONDS:
+                path.unlink()
 
 
 def difference(output: Path, plan: RenderPlan) -> str:
@@ -202,6 +295,21 @@ def file_checksum(path: Path) -> str:
         while data := file.read(_BLOCK):
             checksum.update(data)
     return f"crc32c:{checksum.hexdigest().decode()}"
+
+
+def _other_files(written: Path) -> dict[str, str]:
+    """Checksums of the tiles of a Deep Zoom image, whose descriptor is ``written``."""
+    final = final_name(written)
+    folder = tiles_folder(final)
+    if final.suffix.lower() != ".dzi" or not folder.is_dir():
+        return {}
+    tiles = sorted(path for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(codec_workers()) as pool:
+        sums = pool.map(file_checksum, tiles)
+        return {
+            path.relative_to(folder.parent).as_posix(): found
+            for path, found in zip(tiles, sums, strict=True)
+        }
 
 
 def _path(output: Path) -> Path:

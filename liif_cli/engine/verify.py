@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from liif_cli.engine.record import FOLDER, Record, file_checksum
+from liif_cli.engine.record import FOLDER, Record, file_checksum, part_damage
 from liif_cli.errors import InputError, LiifError, OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io import is_image, open_source
 from liif_cli.io.exporters.bands import codec_workers
+from liif_cli.io.jsontext import parse_json
 from liif_cli.io.shards import ShardedArray
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.io.tilestore import VERSION, TileStore, is_tile_store, metadata_damage
@@ -83,9 +84,11 @@ def is_store_name(path: Path) -> bool:
 
 
 def _recorded(folder: Path) -> Iterator[Path]:
+    if folder.is_symlink():
+        return
     for record in folder.glob("*.json"):
         try:
-            yield folder.parent / str(json.loads(record.read_text())["output"])
+            yield folder.parent / str(parse_json(record.read_text())["output"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
@@ -160,6 +163,8 @@ def _verify_file(path: Path, progress: Progress) -> Verdict:
         if record.size == path.stat().st_size and record.checksum == file_checksum(path):
             if path.suffix.lower() != ".dzi":
                 return Verdict(path, 1, ())
+            if record.files:
+                return _verify_parts(path, record, progress)
         else:
             found.append(Damage(path.name, "other content than was written"))
     check = {".dzi": _dzi_damage}.get(path.suffix.lower(), _image_damage)
@@ -171,6 +176,17 @@ def _verify_file(path: Path, progress: Progress) -> Verdict:
         if damage is not None:
             found.append(damage)
     return Verdict(path, parts, tuple(found))
+
+
+def _verify_parts(path: Path, record: Record, progress: Progress) -> Verdict:
+    """The other files of an output, against their recorded checksums."""
+    checked = _in_threads(partial(part_damage, path), record.files.items())
+    found = []
+    for number, (where, what) in enumerate(checked, 1):
+        progress(number, len(record.files))
+        if what:
+            found.append(Damage(where, what))
+    return Verdict(path, len(record.files) + 1, tuple(found))
 
 
 def open_format(path: Path) -> str:

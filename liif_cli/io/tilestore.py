@@ -20,6 +20,7 @@ from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import output_errors, write_atomically
 from liif_cli.io.base import Pixels
+from liif_cli.io.jsontext import parse_json
 from liif_cli.io.shards import ShardedArray
 
 ATTRIBUTE = "liif"
@@ -312,7 +313,7 @@ def _metadata_path(path: Path) -> Path:
 
 def _document(path: Path) -> dict[str, Any]:
     text = _metadata_path(path).read_text(encoding="utf-8")
-    return dict(json.loads(text))
+    return dict(parse_json(text))
 
 
 def _digest_of(document: dict[str, Any]) -> str:

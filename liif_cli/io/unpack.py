@@ -17,6 +17,7 @@ import numpy as np
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import output_errors, sync_folder, write_atomically
 from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.jsontext import parse_json
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import reading, truncated
 
@@ -179,7 +180,7 @@ def _write(handle: int, pixels: Pixels, at: int) -> None:
 def _done(path: Path, digest: str) -> int | None:
     """Bands that are there, -1 for all of them, None where nothing can be used."""
     try:
-        found = json.loads(path.with_suffix(".json").read_text())
+        found = parse_json(path.with_suffix(".json").read_text())
         return int(found["bands"]) if found["digest"] == digest and path.is_file() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -337,7 +337,8 @@ def verify_option(command: F) -> F:
         "--verify-existing",
         "verify",
         is_flag=True,
-        help="Re-read finished Zarr outputs, and render damaged shards again.",
+        help="Read finished outputs again, and render anew what is damaged: the shards of a "
+        "Zarr output, or another output as a whole.",
     )(command)
 
 
