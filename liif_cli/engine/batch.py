@@ -13,7 +13,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from liif_cli.engine.claims import Claims, claim_path
 from liif_cli.engine.deaths import Deaths
 from liif_cli.engine.events import (
     BatchDone,
     BatchStarted,
     Event,
-    ImageFailed,
-    ImageSkipped,
     Listener,
-    PlanMade,
     Warned,
 )
-from liif_cli.engine.executors import EXECUTORS, Executor, Job
+from liif_cli.engine.executors import EXECUTORS, Executor
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
 from liif_cli.engine.record import (
     OutputState,
@@ -42,25 +39,21 @@ from liif_cli.engine.record import (
     repair,
 )
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
-from liif_cli.engine.run import ImageRun
+from liif_cli.engine.results import BatchReport, one_line
+from liif_cli.engine.schedule import Scheduler
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import Unfinished, remembered_gray, store_path, unpacked_bytes
 from liif_cli.errors import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
     InputError,
-    Interrupted,
-    LiifError,
     OutputError,
     RenderError,
     UsageError,
-    printable,
 )
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
 from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
+from liif_cli.io.atomic import cover, stale_names
 from liif_cli.io.base import ImageInfo, Source
 from liif_cli.io.discover import Pair, discover
 from liif_cli.io.gray import is_gray
@@ -82,47 +75,6 @@ LISTED = 8
 
 
 @dataclass(frozen=True)
-class ImageResult:
-    """How one image ended: ``status`` is done, skipped, failed or interrupted.
-
-    ``cleanup`` and ``gray`` are those of its plan.
-    """
-
-    input: Path
-    output: Path | None
-    status: str
-    out_shape: tuple[int, int] | None = None
-    pixels: int = 0
-    seconds: float = 0.0
-    error: str | None = None
-    cleanup: float = 0.0
-    gray: bool = False
-
-
-@dataclass(frozen=True)
-class BatchReport:
-    """How a batch ended, in the order of its inputs.
-
-    ``out_of_time`` is the option by which time was up before everything was done, empty otherwise;
-    ``seconds_left`` about how long the rest will take, None where nothing tells.
-    """
-
-    results: list[ImageResult]
-    seconds: float
-    interrupted: bool = False
-    out_of_time: str = ""
-    seconds_left: float | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 all done or skipped, 1 some failed, 3 interrupted."""
-        if self.interrupted:
-            return EXIT_INTERRUPTED
-        failed = any(result.status == "failed" for result in self.results)
-        return EXIT_FAILED if failed else EXIT_OK
-
-
-@dataclass(frozen=True)
 class PlannedImage:
     """One image of a dry run: a plan, or the reason why there is none."""
 
@@ -137,12 +89,14 @@ class PlannedImage:
 class Draft:
     """A plan before anyone looked at the pixels of whole numbers.
 
-    ``looked``: somebody did, and ``plan.gray`` is known; it is False until then.
+    ``looked``: somebody did, and ``plan.gray`` is known; it is False until then. ``replaces`` is
+    the fingerprint of a half-rendered store of other work.
     """
 
     plan: RenderPlan
     info: ImageInfo
     looked: bool
+    replaces: str = ""
 
 
 class Batch:
@@ -175,7 +129,9 @@ class Batch:
         self.spec = spec
         self._listener, self._lock = listen, threading.Lock()
         self._taken: dict[str, Path] = {}
-        self._write, self._cleaned = write, set[Path]()
+        self.claims = Claims()
+        self._write = write
+        self._stale: dict[Path, set[str]] = {}
         self.pairs: list[Pair] = discover(input, output, suffix=suffix, format=spec.format)
         folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
         self.deaths = Deaths(folder, again=spec.overwrite, write=write)
@@ -327,7 +283,9 @@ class Batch:
                 got=f"{first} and {pair.input} to {plan.output}",
                 cure="rename one of them, or give --format",
             )
-        return Draft(plan, info, looked=gray is not None)
+        other = found is not None and found.path == store_path(Path(plan.output))
+        replaces = found.fingerprint if found is not None and other else ""
+        return Draft(plan, info, looked=gray is not None, replaces=replaces)
 
     def warn_of_dropped(self, info: ImageInfo) -> None:
         """Say what of an image's metadata its output will not have."""
@@ -404,6 +362,14 @@ class Batch:
         plan = dataclasses.replace(plan, gray=True)
         return plan, self.state(plan)
 
+    def untidy(self, output: Path) -> bool:
+        """Whether killed processes may have left something of ``output``."""
+        return (
+            cover(output.name) in self._stale.get(output.parent, ())
+            or claim_path(output) in self.claims.taken_over
+            or os.path.lexists(store_path(output))
+        )
+
     def state(self, plan: RenderPlan) -> OutputState:
         """What lies at the plan's output.
 
@@ -411,9 +377,9 @@ class Batch:
             OutputError: something else, finished or half rendered, that may not be overwritten.
         """
         output = Path(plan.output)
-        if self._write and output.parent not in self._cleaned:
-            self._cleaned.add(output.parent)
+        if self._write and output.parent not in self._stale:
             remove_stale_records(output.parent)
+            self._stale[output.parent] = stale_names(output.parent)
         state = output_state(output, plan, remember=self._write)
         found = Unfinished.read(output)
         differs = found.difference(plan, self.spec.tile) if found is not None else ""
@@ -464,7 +430,7 @@ def upscale_batch(
     batch = Batch(input, output, spec, suffix=suffix, listen=listen)
     batch.warn_of_sizes()
     stop = threading.Event()
-    scheduler = _Scheduler(batch, stop, until)
+    scheduler = Scheduler(batch, stop, until)
     interrupted = False
     try:
         executor: Executor = EXECUTORS.load("threads")(batch.machine.workers)
@@ -472,6 +438,7 @@ def upscale_batch(
     except KeyboardInterrupt:
         interrupted = True
     finally:
+        batch.claims.close()
         batch.deaths.close()
     seconds = time.monotonic() - started
     results = scheduler.results()
@@ -519,199 +486,8 @@ def plan_batch(
                 batch.warn_of_dropped(draft.info)
             planned.append(PlannedImage(pair.input, plan, draft.info, skipped=skipped))
         except Exception as error:
-            planned.append(PlannedImage(pair.input, error=_one_line(error)))
+            planned.append(PlannedImage(pair.input, error=one_line(error)))
     return planned
-
-
-class _Scheduler:
-    """Turns a batch into jobs, and keeps the result of every image."""
-
-    def __init__(self, batch: Batch, stop: threading.Event, until: TimeWindow) -> None:
-        self.batch, self.stop, self.until = batch, stop, until
-        self._shares: dict[Path, float] = {}
-        self._before = 0.0
-        self._results: dict[Path, ImageResult] = {}
-        self._memory = 0
-        self._running = 0
-        self._changed = threading.Condition()
-
-    def results(self) -> list[ImageResult]:
-        """Results in the order of the inputs; images that never ended count as interrupted."""
-        return [
-            self._results.get(pair.input) or ImageResult(pair.input, None, "interrupted")
-            for pair in self.batch.pairs
-        ]
-
-    def seconds_left(self, seconds: float) -> float | None:
-        """How long the rest will take, if an image takes as long as one of this run's ``seconds``.
-
-        Images are counted with the share that is rendered. None where nothing was rendered.
-        """
-        done = sum(result.status == "done" for result in self._results.values())
-        left = len(self.batch.pairs) - len(self._results) - sum(self._shares.values())
-        work = done + sum(self._shares.values()) - self._before
-        return seconds * left / work if work > 0 and left > 0 else None
-
-    def jobs(self) -> Iterator[Job]:
-        """Jobs of every image, one image after the other."""
-        for pair in self.batch.pairs:
-            if self.stop.is_set() or self.until.over:
-                return
-            try:
-                draft = self.batch.draft(pair)
-                state = self.batch.state(draft.plan)
-                if draft.looked and state is OutputState.FINISHED:
-                    self._skip(draft.plan)
-                    continue
-                self._admit(draft.plan)
-            except Exception as error:
-                self._fail(pair.input, error)
-                continue
-            run: ImageRun | None = None
-            try:
-                run = self._run(draft, state)
-                done = run.open() if run is not None else 0
-            except Exception as error:
-                if run is not None:
-                    run.close()
-                self._release(draft.plan)
-                self._fail(pair.input, error)
-                continue
-            if run is None:
-                self._release(draft.plan)
-                self._skip(draft.plan)
-                continue
-            self._before += done / run.plan.pixels
-            self.batch.listen(PlanMade(run.plan, done))
-            self.batch.warn_of_dropped(draft.info)
-            yield from _ImageJobs(run, self).jobs()
-
-    def _run(self, draft: Draft, state: OutputState) -> ImageRun | None:
-        """The run of an image, its input open; None where it is finished after all."""
-        batch, plan, started = self.batch, draft.plan, time.monotonic()
-        batch.deaths.begin(Path(plan.input))
-        source = open_source(Path(plan.input), plan.page)
-        try:
-            if not draft.looked:
-                plan, state = batch.look(plan, state, source)
-            if state is not OutputState.FINISHED:
-                return ImageRun(
-                    plan, source, batch.model, batch.listen, self.stop, batch.exact, started
-                )
-        except BaseException:
-            source.close()
-            raise
-        source.close()
-        return None
-
-    def _admit(self, plan: RenderPlan) -> None:
-        """Wait until the image's memory fits beside those in flight."""
-        extra = plan.projected_mem - self.batch.machine.base_bytes
-        room = self.batch.machine.allowed_bytes - self.batch.machine.base_bytes
-        with self._changed:
-            while self._running and self._memory + extra > room and not self.stop.is_set():
-                self._changed.wait(0.5)
-            self._running += 1
-            self._memory += extra
-
-    def _release(self, plan: RenderPlan) -> None:
-        with self._changed:
-            self._running -= 1
-            self._memory -= plan.projected_mem - self.batch.machine.base_bytes
-            self._changed.notify_all()
-
-    def _skip(self, plan: RenderPlan) -> None:
-        source, target = Path(plan.input), Path(plan.output)
-        self.batch.deaths.end(source)
-        self._results[source] = ImageResult(
-            source, target, "skipped", plan.region.shape, cleanup=plan.cleanup, gray=plan.gray
-        )
-        self.batch.listen(ImageSkipped(source, target))
-
-    def _fail(self, source: Path, error: Exception) -> None:
-        log.debug("%s failed", source, exc_info=error)
-        self.batch.deaths.end(source)
-        message = _one_line(error)
-        self._results[source] = ImageResult(source, None, "failed", error=message)
-        self.batch.listen(ImageFailed(source, message))
-
-    def ended(self, run: ImageRun) -> None:
-        """Called by the last job of an image."""
-        if run.error is not None:
-            run.close()
-            self._fail(run.input, run.error)
-        elif self.stop.is_set() or run.cut:
-            self._shares[run.input] = run.share()
-            run.close()
-            # the process lives, so that this is no death
-            self.batch.deaths.end(run.input)
-        else:
-            try:
-                run.finish()
-            except Interrupted:
-                run.close()
-            except Exception as error:
-                run.close()
-                self._fail(run.input, error)
-            else:
-                self.batch.deaths.end(run.input)
-                self._results[run.input] = ImageResult(
-                    run.input,
-                    run.output,
-                    "done",
-                    run.plan.region.shape,
-                    run.plan.pixels,
-                    time.monotonic() - run.started,
-                    cleanup=run.plan.cleanup,
-                    gray=run.plan.gray,
-                )
-        self._release(run.plan)
-
-
-class _ImageJobs:
-    """The jobs of one image; whichever ends last finishes the image."""
-
-    def __init__(self, run: ImageRun, scheduler: _Scheduler) -> None:
-        self.run, self.scheduler = run, scheduler
-        self._open = 1  # the generator itself, until it has handed out every task
-        self._lock = threading.Lock()
-
-    def jobs(self) -> Iterator[Job]:
-        try:
-            for task in self.run.tasks():
-                if self.run.error is not None or self.scheduler.stop.is_set():
-                    break
-                if self._out_of_time():
-                    break
-                with self._lock:
-                    self._open += 1
-
-                def job(task=task) -> None:  # type: ignore[no-untyped-def]
-                    try:
-                        ended = self.run.error is not None or self.scheduler.stop.is_set()
-                        if not ended and not self._out_of_time():
-                            self.run.render(task)
-                    except Exception as error:
-                        self.run.error = self.run.error or error
-                    finally:
-                        self._close_one()
-
-                yield job
-        finally:
-            self._close_one()
-
-    def _out_of_time(self) -> bool:
-        """Whether no task may begin any more; an image that nothing on the disk holds is ended."""
-        if self.run.plan.via_store and self.scheduler.until.over:
-            self.run.cut = True
-        return self.run.cut
-
-    def _close_one(self) -> None:
-        with self._lock:
-            self._open -= 1
-            last = self._open == 0
-        if last:
-            self.scheduler.ended(self.run)
 
 
 def _check_cleanup(spec: RenderSpec, loaded: LoadedModel) -> None:
@@ -753,16 +529,6 @@ def input_digest(path: Path) -> str:
             line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(os.fsencode(line))
     return digest.hexdigest()
-
-
-def _one_line(error: Exception) -> str:
-    """The message of an error; of one that is not ours, with its type."""
-    text = printable(" ".join(str(error).split()))
-    if isinstance(error, LiifError):
-        return text
-    if isinstance(error, MemoryError):
-        return "out of memory; lower --max-memory or --tile"
-    return f"unexpected {type(error).__name__}: {text}"
 
 
 def _listed(names: list[str]) -> str:

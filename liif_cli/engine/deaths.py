@@ -99,6 +99,11 @@ class Deaths:
         if how:
             raise _set_aside(info.path, how)
 
+    def refresh(self) -> None:
+        """Learn of processes that died since this one began."""
+        with self._lock:
+            self._take_over()
+
     def begin(self, path: Path) -> None:
         """Note that an input is in work, its pixels about to be decoded."""
         name = os.path.abspath(path)

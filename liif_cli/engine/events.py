@@ -40,6 +40,22 @@ class TaskDone:
 
 
 @dataclass(frozen=True)
+class DoneElsewhere:
+    """``pixels`` more output pixels of ``input`` are there, which another process rendered."""
+
+    input: Path
+    pixels: int
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """``input`` is looked at again later; ``reason`` says who is at work on it."""
+
+    input: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class ExportStarted:
     """All pixels of ``input`` are there; the output file is being written."""
 
@@ -87,6 +103,8 @@ Event = (
     | Warned
     | PlanMade
     | TaskDone
+    | DoneElsewhere
+    | PassedOver
     | ExportStarted
     | ImageDone
     | ImageSkipped

@@ -40,6 +40,21 @@ _BLOCK = 4 * 2**20
 _STALE_SECONDS = 600
 
 
+def make_folder(output: Path) -> Path:
+    """The hidden folder beside ``output``, for what is known of it; made where it is not there.
+
+    Raises:
+        OutputError: permission.
+    """
+    folder = output.parent / FOLDER
+    with output_errors(output):
+        if folder.is_symlink():
+            # records lie beside their outputs, and nothing is written elsewhere
+            folder.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 class OutputState(Enum):
     """What lies at an output's path; DAMAGED is a finished store that lacks shards."""
 
@@ -122,10 +137,7 @@ class Record:
             data["files"] = dict(self.files)
         text = json.dumps(data, indent=1, sort_keys=True) + "\n"
         path = _path(output)
-        if path.parent.is_symlink():
-            # records lie beside their outputs, and nothing is written elsewhere
-            with output_errors(output):
-                path.parent.unlink()
+        make_folder(output)
         write_atomically(path, text.encode())
 
     def state(self, output: Path, plan: RenderPlan) -> OutputState:
@@ -161,16 +173,19 @@ def output_state(output: Path, plan: RenderPlan, *, remember: bool = False) -> O
 
     ``remember``: write down the time of change of a copy, so that it need not be read again.
     """
-    if not output.exists():
-        return OutputState.ABSENT
     record = Record.read(output)
     if record is None:
-        return OutputState.OTHER
-    state = record.state(output, plan)
-    if remember and state is OutputState.FINISHED and record.mtime_ns != _stat(output)[1]:
+        return OutputState.OTHER if output.exists() else OutputState.ABSENT
+    try:
+        state = record.state(output, plan)
+    except FileNotFoundError:
+        return OutputState.OTHER if output.exists() else OutputState.ABSENT
+    if remember and state is OutputState.FINISHED:
         # without a record that says so it is read again the next time, and found the same
-        with contextlib.suppress(OutputError):
-            dataclasses.replace(record, mtime_ns=_stat(output)[1]).write(output)
+        with contextlib.suppress(OutputError, FileNotFoundError):
+            changed = _stat(output)[1]
+            if changed != record.mtime_ns:
+                dataclasses.replace(record, mtime_ns=changed).write(output)
     return state
 
 

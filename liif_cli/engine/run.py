@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +13,21 @@ from typing import cast
 import numpy as np
 
 from liif_cli import __version__
-from liif_cli.engine.events import ExportStarted, ImageDone, Listener, TaskDone
+from liif_cli.engine.claims import Claims, InWork, Owner, claim_path, task_claim_path
+from liif_cli.engine.events import (
+    DoneElsewhere,
+    ExportStarted,
+    ImageDone,
+    Listener,
+    TaskDone,
+)
 from liif_cli.engine.record import OutputState, Record, finished_store, output_state
 from liif_cli.engine.render import render_task
-from liif_cli.engine.unfinished import store_attributes, store_path, unpacked_path
+from liif_cli.engine.unfinished import Unfinished, store_attributes, store_path, unpacked_path
 from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for
-from liif_cli.io.atomic import atomic_path, is_partial, output_errors, remove_stale, stale
+from liif_cli.io.atomic import atomic_path, drop, output_errors, remove_stale, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.tilestore import TileStore, damaged
@@ -76,6 +82,9 @@ class ImageRun:
         stop: set when the work should end early; what a store holds by then stays.
         exact: gives the network in fp32, for tasks that overflow a lower precision.
         started: when the input was opened, on the monotonic clock.
+        claims: of this process, that of the output among them; let go of at the end, and for the
+            time in which other processes may share the tasks.
+        replaces: fingerprint of the unfinished store of other work that may be dropped.
     """
 
     def __init__(
@@ -87,6 +96,8 @@ class ImageRun:
         stop: threading.Event,
         exact: Callable[[], Model],
         started: float,
+        claims: Claims,
+        replaces: str = "",
     ) -> None:
         # for the colour profile and the resolution, of the file as it was
         self.plan, self.info, self.model = plan, source.info, model
@@ -94,8 +105,10 @@ class ImageRun:
         self.input, self.output = Path(plan.input), Path(plan.output)
         self.store_path = store_path(self.output)
         self.unpacked = unpacked_path(self.output)
-        self.started = started
+        self.started, self.claims, self.replaces = started, claims, replaces
         self.error: Exception | None = None
+        # what is in work elsewhere, so that the image is not finished
+        self.elsewhere: dict[Path, Owner] = {}
         # out of time: tasks were left out, so that the image is not finished
         self.cut = False
         self._source: Source | None = source
@@ -103,18 +116,22 @@ class ImageRun:
         self._array: ArrayPixels | None = None
         self._missing: set[Window] = set()
 
-    def open(self) -> int:
+    def open(self, *, tidy: bool = True) -> int:
         """Open the store or the memory; returns pixels that are done already.
+
+        Args:
+            tidy: look for what killed processes left of the output.
 
         Raises:
             InputError: the input cannot be unpacked.
             OutputError: the output folder cannot be written.
+            InWork: a store of other work, which others are at.
         """
-        with output_errors(self.output):
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            self._rescue()
-            remove_stale(self.output)
         plan = self.plan
+        if tidy or plan.via_store:
+            with output_errors(self.output):
+                self._rescue()
+                remove_stale(self.output)
         if plan.unpack and self._source is not None:
             self._source = self._unpacked(self._source)
         if not plan.via_store:
@@ -122,6 +139,8 @@ class ImageRun:
             return 0
         self._store = self._open_store()
         self._missing = set(self._store.missing())
+        # from here on the shards are anybody's
+        self.claims.release(claim_path(self.output))
         return plan.pixels - sum(self._rendered(shard).pixels for shard in self._missing)
 
     def _unpacked(self, source: Source) -> Source:
@@ -154,15 +173,19 @@ class ImageRun:
         plan = self.plan
         if self.store_path.exists():
             try:
-                store = TileStore.open(self.store_path, plan.store_fingerprint)
-                for path in filter(is_partial, self.store_path.rglob(".*")):
-                    path.unlink()  # a shard that a killed process was writing
-                return store
+                return TileStore.open(self.store_path, plan.store_fingerprint)
             except OutputError as error:
+                claim = claim_path(self.output)
+                if others := self.claims.others(self.output):
+                    raise InWork(others) from error
+                now = Unfinished.read(self.output)
+                if now is not None and now.fingerprint != self.replaces:
+                    # begun since the plan was made, which has to take its cut
+                    raise InWork({claim: Owner()}) from error
                 # the batch has asked before: there is nothing in it, or it may be overwritten
                 log.debug("starting afresh: %s", error)
                 with output_errors(self.store_path):
-                    shutil.rmtree(self.store_path)
+                    drop(self.store_path)
         return TileStore.create(
             self.store_path,
             height=plan.canvas.height,
@@ -209,10 +232,45 @@ class ImageRun:
     def render(self, task: RenderTask) -> None:
         """Render one task and put its pixels where they belong; in fp32 where it must be.
 
+        A task of a store that another process is at is left to it; shards that are there stay.
+
         Raises:
             RenderError: a colour that is NaN or infinite in fp32 as well.
         """
-        outputs = list(self._outputs(task))
+        if self._store is None:
+            self._render_task(task, list(self._outputs(task)))
+            return
+        if self.lost:
+            return
+        claim = task_claim_path(self.output, task.number)
+        with output_errors(self.output):
+            owner = self.claims.take(claim)
+        if owner is not None:
+            self.elsewhere[claim] = owner
+            return
+        try:
+            if outputs := self._left(task, self._store):
+                self._render_task(task, outputs)
+        finally:
+            self.claims.release(claim)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the store is gone: another process finished it, or began something else."""
+        return self._store is not None and self._store.lost
+
+    def _left(self, task: RenderTask, store: TileStore) -> list[Window]:
+        """Windows of a task that nobody has rendered by now."""
+        left = []
+        for window in self._outputs(task):
+            shard = store.grid.holder(window.relative_to(self.plan.canvas))
+            if store.has_shard(*store.base.position(shard)):
+                self.listen(DoneElsewhere(self.input, window.pixels))
+            else:
+                left.append(window)
+        return left
+
+    def _render_task(self, task: RenderTask, outputs: list[Window]) -> None:
         try:
             self._render(self.model, self.plan, task, outputs)
         except RenderError as error:
@@ -253,10 +311,22 @@ class ImageRun:
         Raises:
             OutputError: permission, a full disk, or a limit of the format.
             Interrupted: the work should end early; the store stays.
+            InWork: another process is at it, or was and finished it.
         """
         pixels = self._store or self._array
         if pixels is None:
             raise OutputError(f"{self.output} was finished before it was opened")
+        try:
+            self._finish(pixels)
+        except OutputError as error:
+            # only a process that took over the claim of this one, for want of a sign of life
+            if not self.lost:
+                raise
+            raise InWork({claim_path(self.output): Owner()}) from error
+
+    def _finish(self, pixels: TileStore | ArrayPixels) -> None:
+        if self._store is not None:
+            self._join(self._store)
         pixels.on_read = self._check_stop
         self.listen(ExportStarted(self.input))
         try:
@@ -265,12 +335,24 @@ class ImageRun:
             if not self._mend():
                 raise
             self._export(pixels)
-        self.close()
-        if self.store_path.exists():
-            shutil.rmtree(self.store_path)
+        if self.plan.via_store:
+            drop(self.store_path)
         remove_unpacked(self.unpacked)
+        self.close()
         seconds = time.monotonic() - self.started
         self.listen(ImageDone(self.input, self.output, self.plan.pixels, seconds))
+
+    def _join(self, store: TileStore) -> None:
+        """Take the image for this process alone, now that every shard is there."""
+        with output_errors(self.output):
+            owner = self.claims.take(claim_path(self.output))
+        if owner is not None:
+            raise InWork({claim_path(self.output): owner})
+        missing = next(store.missing(), None)
+        if store.lost or missing is not None:
+            raise InWork(self.claims.others(self.output) or {claim_path(self.output): Owner()})
+        self.claims.others(self.output)
+        store.remove_partials()
 
     def _export(self, pixels: TileStore | ArrayPixels) -> None:
         plan = self.plan
@@ -312,6 +394,7 @@ class ImageRun:
         if self._source is not None:
             self._source.close()
         self._source = self._store = self._array = None
+        self.claims.release(claim_path(self.output))
 
 
 def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from liif_cli.engine.record import Record, differences
 from liif_cli.errors import OutputError
-from liif_cli.io.atomic import cover
+from liif_cli.io.atomic import cover, is_partial
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import Cut, RenderPlan
 
@@ -54,6 +55,7 @@ class Unfinished:
         cut: how it is cut; None where the store cannot be read.
         problem: why it cannot be read.
         held: bytes that it takes on the disk.
+        fingerprint: of the store; empty where it cannot be read.
     """
 
     path: Path
@@ -62,25 +64,40 @@ class Unfinished:
     cut: Cut | None = None
     problem: str = ""
     held: int = 0
+    fingerprint: str = ""
 
     @classmethod
     def read(cls, output: Path) -> Unfinished | None:
-        """What lies beside ``output``, or at it; None where no pixels are there yet."""
-        path = store_path(output)
-        if not path.exists():
-            path = output
+        """What lies beside ``output``, or at it; None where no pixels are there yet.
+
+        A hidden folder that lacks the group's metadata is no store, but what is left of one.
+        """
+        while True:
+            try:
+                return cls._read(output)
+            except FileNotFoundError:
+                # another process finished it, or moved it, in between
+                continue
+
+    @classmethod
+    def _read(cls, output: Path) -> Unfinished | None:
+        hidden = store_path(output)
+        path = hidden if hidden.exists() else output
         if not (path.is_dir() and any(_pixel_files(path))):
             return None
         try:
             store = TileStore.open(path)
         except OutputError as error:
+            if path == hidden and not (path / "zarr.json").is_file():
+                return None
             return cls(path, problem=f"a store that cannot be gone on with: {error.got}")
-        held = sum(entry.stat().st_size for entry in _pixel_files(path))
+        held = sum(entry.lstat().st_size for entry in _pixel_files(path))
         found = store.provenance
         identity, cut = found.get("liif"), Cut.from_dict(found.get("cut"))
         if not isinstance(identity, dict) or cut is None:
             return cls(path, problem="a store of an older version", held=held)
-        return cls(path, identity, str(found.get("model", "")), cut, held=held)
+        model = str(found.get("model", ""))
+        return cls(path, identity, model, cut, held=held, fingerprint=store.fingerprint)
 
     def difference(self, plan: RenderPlan, tile: int | None) -> str:
         """What it was begun with that ``plan`` has not; empty where the plan can go on with it.
@@ -117,5 +134,10 @@ def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:
 
 
 def _pixel_files(path: Path) -> Iterator[Path]:
-    """Files of a store that are not metadata."""
-    return (entry for entry in path.rglob("*") if entry.name != "zarr.json" and entry.is_file())
+    """Files of a store that are not metadata, nor in the making."""
+    return (
+        Path(folder, name)
+        for folder, _, names in os.walk(path)
+        for name in names
+        if name != "zarr.json" and not is_partial(Path(name))
+    )

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from liif_cli.errors import OutputError, printable
@@ -23,6 +23,8 @@ LONGEST_NAME = 255
 # with what is put around them they stay below the 143 bytes of file systems that encrypt names
 _LONGEST_SHOWN = 100
 _covered: dict[str, str] = {}
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links answer."""
 
 _CAUSES = {
     errno.EACCES: ("no permission to write it", "choose another folder or change its permissions"),
@@ -112,6 +114,60 @@ def write_atomically(final: Path, data: bytes | memoryview) -> None:
         partial.write_bytes(data)
 
 
+def put_once(final: Path, data: bytes | memoryview, root: Path, *, sync: bool = True) -> bool:
+    """Write a whole file, unless there is one of that name that is not empty.
+
+    Several processes may put the same file at once: one of them does it, and whoever reads it finds
+    the whole of it or none, at any moment. On a file system without hard links two may do it, one
+    after the other.
+
+    Args:
+        final: the file; folders between it and ``root`` are made.
+        data: its content.
+        root: a folder that is not made: where it was moved or removed, nothing is written.
+        sync: flush it to the disk before it gets its name.
+
+    Returns:
+        whether it was put; False where somebody had done it before.
+
+    Raises:
+        FileNotFoundError: there is no ``root`` any more.
+        OSError: permission, a full disk.
+    """
+    partial = partial_path(final)
+    try:
+        try:
+            handle = _new_file(partial)
+        except FileNotFoundError:
+            _make_folders(final.parent, root)
+            handle = _new_file(partial)
+        with open(handle, "wb", buffering=0) as file:
+            rest = memoryview(data).cast("B")
+            while rest:
+                rest = rest[file.write(rest) :]
+            if sync:
+                os.fsync(handle)
+        put = _link(partial, final)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+    if sync:
+        sync_folder(final.parent)
+    return put
+
+
+def drop(path: Path) -> None:
+    """Remove a file or a whole folder that has a name which others may look for.
+
+    A folder gets a hidden name first, so that nobody finds a part of it; what a kill leaves then is
+    removed by ``remove_stale``. No error where it is gone already.
+    """
+    aside = partial_path(path)
+    with suppress(FileNotFoundError):
+        os.rename(path, aside)
+        _remove(aside)
+
+
 def remove_stale(final: Path) -> list[Path]:
     """Remove what a killed process left of ``final``; call it when no other one writes it.
 
@@ -122,6 +178,14 @@ def remove_stale(final: Path) -> list[Path]:
     for path in found:
         _remove(path)
     return found
+
+
+def stale_names(folder: Path) -> set[str]:
+    """``cover`` of the outputs in a folder of which killed processes left something."""
+    if not folder.is_dir():
+        return set()
+    found = map(_PARTIAL.fullmatch, os.listdir(folder))
+    return {match["name"] for match in found if match}
 
 
 def stale(final: Path) -> list[Path]:
@@ -155,6 +219,51 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    """Make ``folder`` and those above it, as far as they lie below ``root``."""
+    parts = folder.relative_to(root).parts
+    for count in range(1, len(parts) + 1):
+        with suppress(FileExistsError):
+            os.mkdir(root.joinpath(*parts[:count]))
+
+
+def _link(partial: Path, final: Path) -> bool:
+    """Give ``partial`` the name ``final`` as well; False where a file that is not empty has it."""
+    while True:
+        try:
+            os.link(partial, final)
+            return True
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        try:
+            if final.stat().st_size:
+                return False
+        except FileNotFoundError:
+            if _links(partial):
+                continue  # it was removed in between
+        # an empty file is what a crash left, not anybody's work
+        os.replace(partial, final)
+        return True
+
+
+def _links(path: Path) -> bool:
+    """Whether the file system of a file has hard links."""
+    other = partial_path(path)
+    try:
+        os.link(path, other)
+    except OSError as error:
+        return error.errno not in _NO_LINKS
+    other.unlink()
+    return True
 
 
 def _replace(partial: Path, final: Path) -> None:

@@ -17,13 +17,14 @@ from zarr.storage import LocalStore
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
-from liif_cli.io.atomic import output_errors, write_atomically
+from liif_cli.io.atomic import output_errors, put_once, write_atomically
 from liif_cli.io.base import Pixels
 
 if TYPE_CHECKING:
-    from zarr.core.buffer import Buffer
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 AXES = ("c", "y", "x")
+_METADATA = "zarr.json"
 DAMAGE = (RuntimeError, ValueError, KeyError, TypeError, zarr.errors.BaseZarrError)
 """What zarr raises on data or metadata that are not what they should be."""
 # an all-zero shard must be written too: its object is the mark that it is done
@@ -37,11 +38,27 @@ class DurableStore(LocalStore):
     """A local store whose objects are flushed to the disk before they get their name.
 
     zarr's own puts are atomic but not flushed: after a power cut a shard could be there, empty.
+    Shards are put once: where one is there already, it stays (``put_once``).
     """
 
     async def set(self, key: str, value: Buffer) -> None:
         self._check_writable()
-        await asyncio.to_thread(write_atomically, self.root / key, memoryview(value.to_bytes()))
+        data = memoryview(value.to_bytes())
+        if key.endswith(_METADATA):
+            await asyncio.to_thread(write_atomically, self.root / key, data)
+        else:
+            await asyncio.to_thread(put_once, self.root / key, data, self.root)
+
+
+class _WholeShards(DurableStore):
+    """The store to write through: without old shards zarr has nothing to merge new ones with."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: Any = None
+    ) -> Buffer | None:
+        if not key.endswith(_METADATA):
+            return None
+        return await super().get(key, prototype, byte_range)
 
 
 class ShardedArray:
@@ -49,15 +66,15 @@ class ShardedArray:
 
     Each shard is one object, put at once; its presence says that its pixels are done. Shards hold
     inner chunks with zstd and crc32c, so that windows are read in parts and damage is noticed.
-    Made by ``create`` and ``open``. A ``PixelReader``; threads may read and write at once as long
-    as no two write the same shard.
+    Made by ``create`` and ``open``. A ``PixelReader``. Threads, and processes, may read and write
+    at once; where two write the same shard the first one's stays.
     """
 
-    def __init__(self, path: Path, array: zarr.Array[Any]) -> None:
+    def __init__(self, path: Path, array: zarr.Array[Any], writer: zarr.Array[Any]) -> None:
         self.path = path
         self.on_read: Callable[[], None] | None = None
         """Called before each read; may raise to end what reads."""
-        self._array = array
+        self._array, self._writer = array, writer
         self.channels, self.height, self.width = array.shape
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
         shards, chunks = array.shards, array.chunks
@@ -86,7 +103,7 @@ class ShardedArray:
         """
         with output_errors(path):
             try:
-                array = zarr.create_array(
+                zarr.create_array(
                     DurableStore(path),
                     shape=(channels, height, width),
                     chunks=(channels, chunk, chunk),
@@ -95,13 +112,12 @@ class ShardedArray:
                     compressors=[ZstdCodec(level=level), Crc32cCodec()],
                     fill_value=0,
                     dimension_names=AXES,
-                    config=_CONFIG,
                 )
             except zarr.errors.ContainsArrayError as error:
                 raise OutputError(
                     str(path), got="a store that is there already", cure="open it or remove it"
                 ) from error
-        return cls(path, array)
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> ShardedArray:
@@ -115,7 +131,11 @@ class ShardedArray:
             raise OutputError(str(path), got="no array", cure="check the path")
         try:
             # with_config: the configuration is no part of the metadata
-            return cls(path, zarr.open_array(DurableStore(path), mode="r+").with_config(_CONFIG))
+            array, writer = (
+                zarr.open_array(store, mode="r+").with_config(_CONFIG)
+                for store in (DurableStore(path), _WholeShards(path))
+            )
+            return cls(path, array, writer)
         except (*DAMAGE, AttributeError, OSError) as error:
             raise OutputError(
                 str(path),
@@ -184,7 +204,7 @@ class ShardedArray:
             self.shard_path(row, col).unlink(missing_ok=True)
 
     def write_shard(self, window: Window, pixels: Pixels) -> None:
-        """Write one whole shard, atomically.
+        """Write one whole shard, at once; where it is there already, nothing.
 
         Args:
             window: exactly one tile of ``grid``.
@@ -192,7 +212,7 @@ class ShardedArray:
 
         Raises:
             ValueError: the window is no shard, or the pixels do not fit it.
-            OutputError: permission, a full disk.
+            OutputError: permission, a full disk, or the store was moved or removed.
         """
         if pixels.shape != (*window.shape, self.channels) or pixels.dtype != self.dtype:
             raise ValueError(f"{pixels.dtype} {pixels.shape} does not fit {window}")
@@ -208,9 +228,7 @@ class ShardedArray:
         if window != self.grid.tile(row, col):
             raise ValueError(f"{window} is not one shard of {self.grid}")
         with output_errors(self.path):
-            # without the old object, zarr has nothing to merge with, and its mark is no lie
-            self.shard_path(row, col).unlink(missing_ok=True)
-            self._array[(slice(None), *window.to_slices())] = planes
+            self._writer[(slice(None), *window.to_slices())] = planes
 
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
-from liif_cli.io.atomic import output_errors, write_atomically
+from liif_cli.io.atomic import is_partial, output_errors, write_atomically
 from liif_cli.io.base import Pixels
 from liif_cli.io.jsontext import parse_json
 from liif_cli.io.shards import ShardedArray
@@ -33,9 +34,9 @@ class TileStore:
     """Finished pixels (channels, height, width) on the disk, shard by shard, and their provenance.
 
     A shard's presence in a store of the right fingerprint is its done mark. Made by ``create`` and
-    ``open``. A ``PixelReader``; threads may read and write at once as long as no two write the same
-    shard. The group's metadata holds digests of its own content and of every array's, since zarr
-    guards chunks only.
+    ``open``. A ``PixelReader``; threads, and processes, may read and write at once; of two that
+    write the same shard the first one's stays. The group's metadata holds digests of its own
+    content and of every array's, since zarr guards chunks only.
     """
 
     def __init__(self, path: Path, base: ShardedArray, attributes: dict[str, Any]) -> None:
@@ -237,6 +238,18 @@ class TileStore:
                 for number in range(levels)
             }
         self.attributes = _write(self.path, {**self.attributes, **attributes, ATTRIBUTE: facts})
+
+    @property
+    def lost(self) -> bool:
+        """Whether the folder is no more where it was: another process moved or removed it."""
+        return not _metadata_path(self.path).exists()
+
+    def remove_partials(self) -> None:
+        """Remove what killed processes were writing; call it when no other one writes."""
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                if is_partial(Path(name)):
+                    Path(folder, name).unlink(missing_ok=True)
 
     def move(self, path: Path) -> None:
         """Rename the store's folder; the store goes on under the new name.

@@ -20,11 +20,13 @@ from rich.text import Text
 
 from liif_cli.engine.events import (
     BatchStarted,
+    DoneElsewhere,
     Event,
     ExportStarted,
     ImageDone,
     ImageFailed,
     ImageSkipped,
+    PassedOver,
     PlanMade,
     TaskDone,
     Warned,
@@ -78,6 +80,11 @@ class Tracker:
             return ""
         seconds = (self.clock() - self.began) * (self.plan.pixels - self.pixels) / fresh
         return f"{duration(seconds)} left"
+
+    def skip(self, pixels: int) -> None:
+        """Count pixels that another process rendered, which say nothing of this run's speed."""
+        self.start += pixels
+        self.pixels += pixels
 
     def due(self) -> bool:
         """Whether another plain line is due; asking so when it is, counts as having written it."""
@@ -165,6 +172,13 @@ class PlainProgress:
                 tracker.pixels += event.pixels
                 if tracker.left and tracker.due():
                     return [f"{event.input}: {_state(tracker)}"]
+        elif isinstance(event, DoneElsewhere):
+            tracker = self.running.get(str(event.input))
+            if tracker is not None:
+                tracker.skip(event.pixels)
+        elif isinstance(event, PassedOver):
+            self.begun -= self.running.pop(str(event.input), None) is not None
+            return [f"{event.input}: {event.reason}, looked at again later"] if event.reason else []
         elif isinstance(event, ExportStarted):
             tracker = self.running.get(str(event.input))
             # without a store the file is small and soon there
@@ -256,6 +270,17 @@ class BarProgress:
             self._begin(event)
         elif isinstance(event, TaskDone):
             self._advance(event)
+        elif isinstance(event, DoneElsewhere):
+            entry = self.running.get(str(event.input))
+            if entry is not None:
+                entry[1].skip(event.pixels)
+                self.progress.update(entry[0], completed=entry[1].pixels)
+        elif isinstance(event, PassedOver):
+            entry = self.running.pop(str(event.input), None)
+            if entry is not None:
+                self.progress.remove_task(entry[0])
+            if event.reason:
+                self._print(shown(f"{event.input}: {event.reason}, looked at again later"))
         elif isinstance(event, ExportStarted):
             entry = self.running.get(str(event.input))
             if entry is not None:

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from liif_cli.engine.batch import BatchReport, ImageResult
+from liif_cli.engine.results import BatchReport, ImageResult
 from liif_cli.errors import printable
 from liif_cli.ui.format import duration, megapixels, named, rate, shown
 

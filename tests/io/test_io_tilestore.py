@@ -195,12 +195,13 @@ def test_unfinished_windows_are_not_read_as_black(tmp_path, picture):
 def test_a_failing_write_leaves_no_mark(tmp_path, picture, monkeypatch):
     store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
 
-    def fail(path):
+    def fail(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic, "sync_tree", fail)
-    with pytest.raises(OutputError, match="full disk"):
-        store.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", fail)
+        with pytest.raises(OutputError, match="full disk"):
+            store.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
     assert not store.has_shard(0, 0)
     assert [path.name for path in store.path.rglob("*") if path.is_file()] == ["zarr.json"] * 2
 

@@ -1,0 +1,59 @@
+"""How the images of a batch ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, LiifError, printable
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """How one image ended: ``status`` is done, skipped, failed or interrupted.
+
+    ``cleanup`` and ``gray`` are those of its plan.
+    """
+
+    input: Path
+    output: Path | None
+    status: str
+    out_shape: tuple[int, int] | None = None
+    pixels: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    cleanup: float = 0.0
+    gray: bool = False
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """How a batch ended, in the order of its inputs.
+
+    ``out_of_time`` is the option by which time was up before everything was done, empty otherwise;
+    ``seconds_left`` about how long the rest will take, None where nothing tells.
+    """
+
+    results: list[ImageResult]
+    seconds: float
+    interrupted: bool = False
+    out_of_time: str = ""
+    seconds_left: float | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done or skipped, 1 some failed, 3 interrupted."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        failed = any(result.status == "failed" for result in self.results)
+        return EXIT_FAILED if failed else EXIT_OK
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error; of one that is not ours, with its type."""
+    text = printable(" ".join(str(error).split()))
+    if isinstance(error, LiifError):
+        return text
+    if isinstance(error, MemoryError):
+        return "out of memory; lower --max-memory or --tile"
+    return f"unexpected {type(error).__name__}: {text}"
