@@ -85,6 +85,7 @@ class Claims:
         self.taken_over: set[Path] = set()
         """Claims that dead owners lost to this process."""
         self._held: dict[Path, str] = {}
+        self._folders: set[Path] = set()
         self._seen: dict[Path, tuple[int, str, float]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -107,11 +108,16 @@ class Claims:
             mine = Owner(os.getpid(), socket.gethostname(), _now(), _machine(), _started(), token)
             text = json.dumps(vars(mine)).encode()
             # not flushed: after a power cut nobody owns anything
-            put_once(path, text, path.parent, sync=False)
+            try:
+                put_once(path, text, path.parent, sync=False)
+            except FileNotFoundError:
+                path.parent.mkdir(exist_ok=True)  # another process had no more use for it
+                continue
             owner = _read(path)
             if owner is not None and owner.token == token:
                 with self._lock:
                     self._held[path] = token
+                    self._folders.add(path.parent)
                     if self._heart is None:
                         self._heart = threading.Thread(
                             target=self._beat, name="liif-claims", daemon=True
@@ -154,10 +160,13 @@ class Claims:
             self._remove_dead(path)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; folders in which nothing is left are removed."""
         self._closed.set()
         for path in list(self._held):
             self.release(path)
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         if self._heart is not None:
             self._heart.join()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from liif_cli.engine.batch import BatchReport, ImageResult
+from liif_cli.engine.results import BatchReport, ImageResult
 from liif_cli.errors import UsageError
 from liif_cli.ui.report import print_summary, report_data
 from liif_cli.ui.reportfile import ReportFile
