@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from liif_cli.engine.record import Record
+from liif_cli.engine.claims import Claims, claim_path
+from liif_cli.engine.record import Record, make_folder
 from liif_cli.errors import InputError, OutputError, PlanError, UsageError
 from liif_cli.geometry.window import Window
 from liif_cli.io import check_available, exporter_for, format_for_suffix
-from liif_cli.io.atomic import atomic_path, remove_stale
+from liif_cli.io.atomic import atomic_path, output_errors, remove_stale
 from liif_cli.io.base import Exporter, OutputInfo, Pixels
 from liif_cli.io.georeference import Georeference
 from liif_cli.io.limits import compression_limit, holds, kind_of, limit
@@ -92,10 +94,33 @@ def export_store(
     identity = {key: value for key, value in identity.items() if key not in _CHOICES}
     identity |= {"format": exporter.name, **{key: text for key, text in choices.items() if text}}
     info = OutputInfo(**{**vars(info), **choices, "provenance": identity})
-    remove_stale(output)
-    with atomic_path(output) as partial:
+    with _alone(output), atomic_path(output) as partial:
         exporter.export(store, partial, info)
         Record.of_file(identity, partial, str(store.provenance.get("model", ""))).write(output)
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """While no other process writes ``output``; what killed ones left of it is removed.
+
+    Raises:
+        OutputError: another process writes it now.
+    """
+    claims, claim = Claims(), claim_path(output)
+    try:
+        with output_errors(output):
+            make_folder(output)
+            if (owner := claims.take(claim)) is not None:
+                raise OutputError(
+                    f"{output} is being written",
+                    got=f"work on it by {owner}",
+                    expected="nobody else",
+                    cure="wait until that is done",
+                )
+            remove_stale(output)
+        yield
+    finally:
+        claims.close()
 
 
 def _open(path: Path) -> _CountedStore:
