@@ -42,7 +42,13 @@ from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.results import BatchReport, one_line
 from liif_cli.engine.schedule import Scheduler
 from liif_cli.engine.timewindow import TimeWindow
-from liif_cli.engine.unfinished import Unfinished, remembered_gray, store_path, unpacked_bytes
+from liif_cli.engine.unfinished import (
+    Unfinished,
+    remembered_gray,
+    store_path,
+    unpacked_bytes,
+    unpacked_path,
+)
 from liif_cli.errors import (
     InputError,
     OutputError,
@@ -368,6 +374,7 @@ class Batch:
             cover(output.name) in self._stale.get(output.parent, ())
             or claim_path(output) in self.claims.taken_over
             or os.path.lexists(store_path(output))
+            or os.path.lexists(unpacked_path(output))
         )
 
     def state(self, plan: RenderPlan) -> OutputState:
@@ -379,6 +386,7 @@ class Batch:
         output = Path(plan.output)
         if self._write and output.parent not in self._stale:
             remove_stale_records(output.parent)
+            self.claims.tidy(output.parent)
             self._stale[output.parent] = stale_names(output.parent)
         state = output_state(output, plan, remember=self._write)
         found = Unfinished.read(output)

@@ -85,6 +85,7 @@ class Claims:
         self.taken_over: set[Path] = set()
         """Claims that dead owners lost to this process."""
         self._held: dict[Path, str] = {}
+        self._kept: dict[Path, str] = {}
         self._folders: set[Path] = set()
         self._seen: dict[Path, tuple[int, str, float]] = {}
         self._lock = threading.Lock()
@@ -139,8 +140,11 @@ class Claims:
         with self._lock:
             token = self._held.pop(path, None)
         if token is not None and (owner := _read(path)) is not None and owner.token == token:
-            with contextlib.suppress(OSError):
+            try:
                 path.unlink(missing_ok=True)
+            except OSError:
+                with self._lock:
+                    self._kept[path] = token
 
     def others(self, output: Path) -> dict[Path, Owner]:
         """Claims of living processes that render tasks of ``output``; the dead's are removed."""
@@ -154,14 +158,18 @@ class Claims:
                 found |= {path: owner} if owner is not None else {}
         return found
 
-    def tidy(self, path: Path) -> None:
-        """Remove a claim of a dead process."""
-        if os.path.lexists(path):
-            self._remove_dead(path)
+    def tidy(self, folder: Path) -> None:
+        """Remove the claims of dead processes on outputs in ``folder``."""
+        for path in sorted((folder / FOLDER).glob(f"*{_SUFFIX}")):
+            with contextlib.suppress(OSError):
+                self._remove_dead(path)
 
     def close(self) -> None:
         """Let go of everything; folders in which nothing is left are removed."""
         self._closed.set()
+        with self._lock:
+            # those that could not be removed are tried once more
+            self._held |= self._kept
         for path in list(self._held):
             self.release(path)
         for folder in self._folders:

@@ -335,12 +335,21 @@ class ImageRun:
             if not self._mend():
                 raise
             self._export(pixels)
-        if self.plan.via_store:
-            drop(self.store_path)
-        remove_unpacked(self.unpacked)
+        self._clean()
         self.close()
         seconds = time.monotonic() - self.started
         self.listen(ImageDone(self.input, self.output, self.plan.pixels, seconds))
+
+    def _clean(self) -> None:
+        """Remove what the finished output was made from."""
+        try:
+            if self.plan.via_store:
+                drop(self.store_path)
+            if self.plan.unpack:
+                remove_unpacked(self.unpacked)
+        except OSError as error:
+            # the output is whole, and a later run removes the rest
+            log.warning("%s: %s: cannot be removed", error.filename, error.strerror)
 
     def _join(self, store: TileStore) -> None:
         """Take the image for this process alone, now that every shard is there."""

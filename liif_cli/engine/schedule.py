@@ -20,11 +20,12 @@ from liif_cli.engine.record import OutputState, make_folder, output_state
 from liif_cli.engine.results import ImageResult, one_line
 from liif_cli.engine.run import ImageRun
 from liif_cli.engine.timewindow import TimeWindow
-from liif_cli.engine.unfinished import Unfinished, store_path
+from liif_cli.engine.unfinished import Unfinished, store_path, unpacked_path
 from liif_cli.errors import Interrupted, printable
 from liif_cli.io import open_source
 from liif_cli.io.atomic import drop, output_errors, remove_stale
 from liif_cli.io.discover import Pair
+from liif_cli.io.unpack import remove_unpacked
 from liif_cli.plan.plan import RenderPlan
 
 if TYPE_CHECKING:
@@ -246,7 +247,6 @@ class Scheduler:
         """Remove what killed processes left beside a finished output."""
         output, claims = Path(plan.output), self.batch.claims
         claim = claim_path(output)
-        claims.tidy(claim)
         if not self.batch.untidy(output):
             return
         try:
@@ -261,6 +261,7 @@ class Scheduler:
                 # of other work it may be: that is its own command's to finish
                 if torn or (left is not None and left.fingerprint == plan.store_fingerprint):
                     drop(store_path(output))
+                    remove_unpacked(unpacked_path(output))
             finally:
                 claims.release(claim)
         except OSError as error:
