@@ -47,6 +47,7 @@ def verify(
     """
     from liif_cli.engine.verify import outputs_below
     from liif_cli.engine.verify import verify as verify_output
+    from liif_cli.ui.format import counted
     from liif_cli.ui.parts import parts_bar
 
     found: list[dict[str, Any]] = []
@@ -67,7 +68,7 @@ def verify(
             found.append({"path": printable(output), "intact": verdict.intact, "damage": damage})
             if as_json or (quiet and verdict.intact):
                 continue
-            parts = f"{verdict.parts} part{'s' * (verdict.parts != 1)}"
+            parts = counted(verdict.parts, "part")
             state = "intact" if verdict.intact else "damaged"
             click.echo(printable(f"{output}: {state}, {parts}"))
             for each in verdict.damage:

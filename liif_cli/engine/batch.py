@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from liif_cli.engine.claims import Claims, claim_path
@@ -82,13 +83,31 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class PlannedImage:
-    """One image of a dry run: a plan, or the reason why there is none."""
+    """One image of a dry run: a plan, or the reason why there is none.
+
+    ``decoded``: planning had to, and a run that renders it would not have to do it again.
+    """
 
     input: Path
     plan: RenderPlan | None = None
     info: ImageInfo | None = None
     error: str | None = None
     skipped: bool = False
+    decoded: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """A dry run, and what it took.
+
+    ``start`` is the seconds from the start of the process until everything was loaded, and
+    ``seconds`` those of planning; ``workers`` are the threads of a batch.
+    """
+
+    images: list[PlannedImage]
+    start: float
+    seconds: float
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -473,13 +492,14 @@ def upscale_batch(
 
 def plan_batch(
     input: Path, output: Path, spec: RenderSpec, *, suffix: str = "", listen: Listener
-) -> list[PlannedImage]:
+) -> PlannedBatch:
     """Plan a file or a folder without doing anything.
 
     Raises:
         LiifError: nothing could be started (see ``Batch``).
     """
     batch = Batch(input, output, spec, suffix=suffix, listen=listen, write=False)
+    begun, start = time.monotonic(), time.time() - psutil.Process().create_time()
     batch.warn_of_sizes()
     planned = []
     for pair in batch.pairs:
@@ -492,10 +512,14 @@ def plan_batch(
             skipped = state is OutputState.FINISHED
             if not skipped:
                 batch.warn_of_dropped(draft.info)
-            planned.append(PlannedImage(pair.input, plan, draft.info, skipped=skipped))
+            planned.append(
+                PlannedImage(
+                    pair.input, plan, draft.info, skipped=skipped, decoded=not draft.looked
+                )
+            )
         except Exception as error:
             planned.append(PlannedImage(pair.input, error=one_line(error)))
-    return planned
+    return PlannedBatch(planned, start, time.monotonic() - begun, batch.machine.workers)
 
 
 def _check_cleanup(spec: RenderSpec, loaded: LoadedModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
 
@@ -34,30 +35,41 @@ def _model(name: str, via: Fraction | None, device: str, precision: str) -> Mode
 
 @lru_cache(maxsize=64)
 def _speed(
-    name: str, sampling: Sampling, tile: int, via: Fraction | None = None
+    name: str, sampling: Sampling, tile: int, via: Fraction | None = None, threads: int = 1
 ) -> tuple[float, float]:
     """Seconds of one thread (an LR pixel read, an output pixel), at the sampling's scale.
 
-    The sampling's input is small enough to be one window.
+    The sampling's input is small enough to be one window. With several threads that work at the
+    same time each of them is slower than one alone, where cores share caches or units.
     """
     model = _model(name, via, sampling.device, sampling.precision)
     read = Window.whole(sampling.rows.n_in, sampling.cols.n_in)
     part = Window.whole(min(tile, sampling.rows.n_out), min(tile, sampling.cols.n_out))
     noise = np.random.default_rng(0).random((*read.shape, 3), dtype=np.float32)
     renderer = WindowRenderer(model, sampling, noise, read)
-    encode = _repeat(lambda: WindowRenderer(model, sampling, noise, read))
-    query = _repeat(lambda: to_pixels(renderer.query(part), 3, np.dtype(np.uint8)))
+    encode = _repeat(lambda: WindowRenderer(model, sampling, noise, read), threads)
+    query = _repeat(lambda: to_pixels(renderer.query(part), 3, np.dtype(np.uint8)), threads)
     return encode / read.pixels, query / part.pixels
 
 
-def _repeat(work: Callable[[], object]) -> float:
-    """Seconds of one call, the mean over at least ``PROBE_SECONDS``, a first one not counted."""
-    work()
-    start, count = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < PROBE_SECONDS:
-        work()
-        count += 1
-    return spent / count
+def _repeat(work: Callable[[], object], threads: int) -> float:
+    """Seconds of one call, the mean over at least ``PROBE_SECONDS``, a first one not counted.
+
+    As many ``threads`` do the same at the same time.
+    """
+
+    def repeat(_: int) -> float:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            work()
+            start, count = time.perf_counter(), 0
+            while (spent := time.perf_counter() - start) < PROBE_SECONDS:
+                work()
+                count += 1
+            return spent / count
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(repeat, range(threads))) / threads
 
 
 def _window_of(axis: AxisMap) -> AxisMap:
@@ -66,8 +78,8 @@ def _window_of(axis: AxisMap) -> AxisMap:
 
 
 @torch.inference_mode()
-def estimate_seconds(plan: RenderPlan) -> float:
-    """Wall seconds that rendering ``plan`` will take here, without writing the file.
+def render_seconds(plan: RenderPlan) -> float:
+    """Seconds of one thread that rendering ``plan`` will take, when all its threads are busy.
 
     Measured for about half a second; images of one scale share a measurement.
     """
@@ -75,11 +87,11 @@ def estimate_seconds(plan: RenderPlan) -> float:
     sampling = dataclasses.replace(
         Sampling.of(plan), rows=_window_of(plan.rows), cols=_window_of(plan.cols)
     )
-    encode, query = _speed(plan.model, sampling, plan.tile, plan.via)
+    busy = min(plan.workers, plan.task_count)
+    encode, query = _speed(plan.model, sampling, plan.tile, plan.via, busy)
     turns = (8 if plan.self_ensemble else 1) * len(plan.passes)
     reads = sum(task.read.pixels for task in plan.tasks())
-    busy = min(plan.workers, plan.task_count)
-    return turns * (reads * encode + plan.pixels * query) / busy
+    return turns * (reads * encode + plan.pixels * query)
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -529,6 +529,26 @@ def _memory_sides(
         yield from ((min(n, out_shape[0]), min(n, out_shape[1])) for n in (512, 256))
 
 
+def disk_slack(needed: int) -> int:
+    """Bytes to keep free beside what an output needs: as many again, 64 MiB at most."""
+    return min(DISK_SLACK, needed)
+
+
+def batch_disk(plans: Iterable[RenderPlan]) -> int:
+    """Bytes at most on the disk when all of these are done, with slack for one of them at a time.
+
+    Stores count as if none was removed before the others are done.
+    """
+    needs = [plan.projected_disk for plan in plans]
+    slacks = [_slack_of(need) for need in needs]
+    return sum(needs) - sum(slacks) + max(slacks, default=0)
+
+
+def _slack_of(projected: int) -> int:
+    """The part of a projected need that is slack."""
+    return min(DISK_SLACK, projected // 2)
+
+
 def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFacts) -> int:
     """Bytes at most on the output's disk, uncompressed: the store, and what is made of it."""
     raw = region.pixels * source.shape[2] * np.dtype(source.dtype).itemsize
@@ -537,9 +557,9 @@ def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFac
     copied = 0 if aligned or output.format != "zarr" else 1
     parts = {"store": raw} if layout.via_store else {}
     parts[f"{output.format} and its levels"] = int(raw * (copied + output.disk))
-    parts["slack"] = DISK_SLACK
     if layout.unpack:
         parts["unpacked input"] = math.prod(source.shape) * np.dtype(source.dtype).itemsize
+    parts["slack"] = disk_slack(sum(parts.values()))
     needed = sum(parts.values())
     # what a stopped run left is part of the need, and taken from the disk already
     free = output.disk_free + output.disk_held

@@ -8,11 +8,21 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from liif_cli.engine.batch import PlannedImage, plan_batch
-from liif_cli.engine.probe import estimate_seconds
+from liif_cli.engine.estimate import estimate_batch
 from liif_cli.errors import EXIT_FAILED, EXIT_OK
 from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.planner import batch_disk
 from liif_cli.plan.spec import RenderSpec
-from liif_cli.ui.format import deviations, duration, megapixels, named, shown, sides, size_of
+from liif_cli.ui.format import (
+    counted,
+    deviations,
+    duration,
+    megapixels,
+    named,
+    shown,
+    sides,
+    size_of,
+)
 from liif_cli.ui.progress import batch_progress, plan_details
 
 
@@ -25,8 +35,9 @@ def dry_run_batch(
         UsageError: input and output do not fit together, or an unknown model.
     """
     with batch_progress(quiet=False, verbose=False) as listen:
-        planned = plan_batch(input, output, spec, suffix=suffix, listen=listen)
-        seconds = [_seconds(image) for image in planned]
+        batch = plan_batch(input, output, spec, suffix=suffix, listen=listen)
+        estimate = estimate_batch(batch)
+    planned, seconds = batch.images, [image.alone for image in estimate.images]
     console = Console()
     if console.is_terminal:
         _print_table(planned, seconds, console)
@@ -38,24 +49,21 @@ def dry_run_batch(
                 _line(console, f"{image.input}: {plan_details(image.plan)}")
     failed = sum(image.plan is None for image in planned)
     finished = sum(image.skipped for image in planned)
-    pixels = sum(image.plan.pixels for image in planned if image.plan and not image.skipped)
+    plans = [image.plan for image in planned if image.plan and not image.skipped]
     _line(
         console,
-        f"{len(planned)} image{'s' * (len(planned) != 1)}, {failed} of them would fail and "
-        f"{finished} are finished; "
-        f"{megapixels(pixels)} in about {duration(sum(seconds))} of rendering; nothing was written",
+        f"{counted(len(planned), 'image')}, {failed} of them would fail and {finished} are "
+        f"finished; {megapixels(sum(plan.pixels for plan in plans))} and "
+        f"{size_of(batch_disk(plans))} of disk at most, in about {duration(estimate.total)}, "
+        f"{duration(estimate.start)} of which to start; nothing was written",
     )
     return EXIT_FAILED if failed else EXIT_OK
-
-
-def _seconds(image: PlannedImage) -> float:
-    return estimate_seconds(image.plan) if image.plan and not image.skipped else 0.0
 
 
 def _costs(image: PlannedImage, plan: RenderPlan, seconds: float) -> tuple[str, ...]:
     """Tasks, memory, disk and time."""
     return (
-        f"{plan.task_count} tasks",
+        counted(plan.task_count, "task"),
         f"memory {size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}",
         f"disk {size_of(plan.projected_disk)}",
         "finished before" if image.skipped else f"about {duration(seconds)}",

@@ -30,6 +30,11 @@ def deviations(plan: RenderPlan) -> list[str]:
     return [*told, f"via x{float(plan.via):g} ({sides(between)}) and Lanczos"]
 
 
+def counted(number: int, what: str) -> str:
+    """Count as "1 task" or "2 tasks"."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def size_of(count: int) -> str:
     """Bytes with a binary unit: 1536 -> "1.5 KiB"."""
     value = float(count)

@@ -34,6 +34,7 @@ from liif_cli.engine.events import (
 from liif_cli.errors import printable
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.ui.format import (
+    counted,
     deviations,
     duration,
     megapixels,
@@ -361,8 +362,9 @@ def plan_details(plan: RenderPlan) -> str:
     where = "by way of a tile store" if plan.via_store else "in memory"
     how = "".join(f", {text}" for text in deviations(plan))
     return (
-        f"{plan.model} on {plan.device} in {plan.precision}{how}, {plan.task_count} tasks of "
-        f"{sides(plan.task)} in tiles of {plan.tile}, {plan.workers} workers, {where}; memory "
+        f"{plan.model} on {plan.device} in {plan.precision}{how}, "
+        f"{counted(plan.task_count, 'task')} of {sides(plan.task)} in tiles of {plan.tile}, "
+        f"{counted(plan.workers, 'worker')}, {where}; memory "
         f"{size_of(plan.projected_mem)} of {size_of(plan.allowed_mem)}, disk "
         f"{size_of(plan.projected_disk)} at most"
     )

@@ -151,7 +151,7 @@ def test_verbose_tells_the_plan(tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     result = bicubic(tmp_path / "in", tmp_path / "out", "--scale", 2, "-v")
     assert result.exit_code == 0
-    assert "bicubic on cpu in fp32, 1 tasks" in result.stderr
+    assert "bicubic on cpu in fp32, 1 task of " in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -291,11 +291,9 @@ def test_dry_run_prints_and_leaves_nothing(tmp_path: Path) -> None:
         f"{tmp_path / 'in/a.png'} -> {tmp_path / 'out/a.png'}: 24x16 -> 48x32, "
     )
     assert second.startswith(f"{tmp_path / 'in/b.jpg'} -> ")
-    for word in ("1 tasks", "memory", "disk", "about"):
+    for word in ("1 task, ", "memory", "disk", "about"):
         assert word in first
-    assert last.startswith(
-        "2 images, 0 of them would fail and 0 are finished; 0.00307 Mpx in about "
-    )
+    assert last.startswith("2 images, 0 of them would fail and 0 are finished; 0.00307 Mpx and ")
 
 
 def test_dry_run_says_what_would_fail_or_be_skipped(tmp_path: Path) -> None:

@@ -406,7 +406,7 @@ def test_too_little_memory_is_refused_with_the_sums(
 
 def test_a_dry_run_plans_and_leaves_nothing(tmp_path: Path, photo: Path, events: Events) -> None:
     (photo.parent / "bad.png").write_bytes(b"no image")
-    planned = plan_batch(photo.parent, tmp_path / "out", spec_of("x4"), listen=events)
+    planned = plan_batch(photo.parent, tmp_path / "out", spec_of("x4"), listen=events).images
     by_name = {image.input.name: image for image in planned}
     assert by_name["photo.png"].plan is not None
     assert by_name["photo.png"].plan.out_shape == (188, 244)

@@ -320,7 +320,7 @@ def test_files_are_decoded_once_and_finished_ones_not_at_all(
         assert plans[-1].gray is not coloured
         report = upscale_batch(source, target, spec_of(), listen=events)
         assert [(one.status, one.gray) for one in report.results] == [("skipped", not coloured)]
-        (planned,) = plan_batch(source, target, spec_of(), listen=events)
+        (planned,) = plan_batch(source, target, spec_of(), listen=events).images
         assert planned.skipped
         assert planned.plan is not None
         assert planned.plan.gray is not coloured
@@ -332,7 +332,7 @@ def test_a_dry_run_knows_it(
 ) -> None:
     source = write(tmp_path / "a.png", rgb(plane()))
     decoded = decodings(monkeypatch)
-    (planned,) = plan_batch(source, tmp_path / "o.png", spec_of(), listen=events)
+    (planned,) = plan_batch(source, tmp_path / "o.png", spec_of(), listen=events).images
     assert planned.plan is not None
     assert planned.plan.gray
     assert decoded == [source]
@@ -447,6 +447,6 @@ def test_every_input_is_closed_whatever_happens(
         report = upscale_batch(tmp_path / "in", tmp_path / "out", spec_of(), listen=events)
         assert [one.status for one in report.results][2] == "failed"
         assert "damaged" in str(report.results[2].error)
-    planned = plan_batch(tmp_path / "in", tmp_path / "new", spec_of(), listen=events)
+    planned = plan_batch(tmp_path / "in", tmp_path / "new", spec_of(), listen=events).images
     assert [one.plan is None for one in planned] == [False, False, True]
     assert {id(one) for one in opened} == {id(one) for one in closed}

@@ -15,7 +15,7 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.plan.memory import GIB, MIB, TaskShape, default_allowed, format_bytes, parse_memory
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.plan.planner import _large_enough, make_plan
+from liif_cli.plan.planner import DISK_SLACK, _large_enough, batch_disk, make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
 COST = ModelCost(
@@ -233,6 +233,17 @@ def test_no_disk_is_refused_with_the_arithmetic() -> None:
     small = dataclasses.replace(TIFF, disk_free=GIB)
     with pytest.raises(PlanError, match=r"disk space for out/a.tif: got 1.7 GiB needed"):
         plan_of(SizeRequest.from_size("20000x15000"), outputs=(small,))
+
+
+def test_a_small_output_keeps_little_of_the_disk_free_and_a_large_one_64_mib() -> None:
+    tight = dataclasses.replace(TIFF, disk_free=MIB)
+    small = plan_of(SizeRequest.from_scale("2"), shape=(100, 100, 3), outputs=(tight,))
+    assert small.projected_disk <= 4 * 200 * 200 * 3
+    large = plan_of(SizeRequest.from_size("20000x15000"))
+    needed = large.projected_disk - DISK_SLACK
+    assert batch_disk([large, large]) == 2 * needed + DISK_SLACK
+    assert batch_disk([]) == 0
+    assert batch_disk([small] * 9) == 5 * small.projected_disk
 
 
 def test_auto_format_goes_on_to_tiff_where_the_first_cannot_hold_it() -> None:
