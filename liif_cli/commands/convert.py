@@ -20,9 +20,24 @@ from liif_cli.ui import options
     help="A network of the same shape that is told how lossy an image is: OUTPUT renders lossy "
     "images as it does, and clean ones as INPUT does.",
 )
+@click.option(
+    "--clean-to",
+    type=click.FloatRange(0, 100),
+    default=0.0,
+    show_default=True,
+    metavar="LEVEL",
+    help="With --lossy: images that are this lossy, or less, count as clean.",
+)
 @options.overwrite_option
 @options.verbose_option
-def convert(source: Path, target: Path, lossy: Path | None, overwrite: bool, verbose: bool) -> None:
+def convert(
+    source: Path,
+    target: Path,
+    lossy: Path | None,
+    clean_to: float,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
     """Convert INPUT, a published PyTorch checkpoint, to OUTPUT, a .safetensors file.
 
     Published LIIF and MetaSR checkpoints are read as plain data: code in them is refused, not run.
@@ -32,11 +47,15 @@ def convert(source: Path, target: Path, lossy: Path | None, overwrite: bool, ver
     \b
     Examples:
       liif convert edsr-baseline-liif.pth edsr-baseline-liif.safetensors
-      liif convert clean.safetensors pair.safetensors --lossy told.safetensors
+      liif convert clean.safetensors pair.safetensors --lossy told.safetensors --clean-to 7
     """
     if target.suffix.lower() != ".safetensors":
         raise UsageError(
             "OUTPUT", got=repr(str(target)), expected="a name that ends in .safetensors"
+        )
+    if clean_to and lossy is None:
+        raise UsageError(
+            "--clean-to", got="no --lossy", expected="a network for lossy images as well"
         )
     if target.exists() and not overwrite:
         raise OutputError(
@@ -49,7 +68,7 @@ def convert(source: Path, target: Path, lossy: Path | None, overwrite: bool, ver
 
     found = checkpoint.load(source)
     if lossy is not None:
-        found = join(found, checkpoint.load(lossy))
+        found = join(found, checkpoint.load(lossy), clean_to)
     model = found.build()
     with output_errors(target):
         checkpoint.save(model, found.card, target)

@@ -37,11 +37,14 @@ class ModelSpec:
         encoder: None for interpolation kernels without weights.
         lossy: beside the network for clean images there is one of the same shape, told how lossy
             an image is, for all others.
+        clean_to: the greatest level of loss, in [0, 100], that still goes to the network for clean
+            images, where there are two.
     """
 
     decoder: Part
     encoder: Part | None = None
     lossy: bool = False
+    clean_to: float = 0.0
 
     @property
     def of_lossy(self) -> ModelSpec | None:
@@ -58,7 +61,11 @@ class ModelSpec:
             key: {"name": part.name, "args": dict(part.args)} if part else None
             for key, part in parts.items()
         }
-        return {**found, "lossy": True} if self.lossy else found
+        if self.lossy:
+            found["lossy"] = True
+        if self.clean_to:
+            found["clean_to"] = self.clean_to
+        return found
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
@@ -75,6 +82,7 @@ class ModelSpec:
                 if encoder
                 else None,
                 lossy=bool(data.get("lossy", False)),
+                clean_to=float(data.get("clean_to", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
@@ -123,7 +131,7 @@ class Model(nn.Module):
             cleanup: how lossy the image is, in [0, 100]; 0 for clean. Models that cannot be told
                 are returned as they are.
         """
-        if not self.takes_cleanup or (self.lossy is not None and cleanup <= 0):
+        if not self.takes_cleanup or (self.lossy is not None and cleanup <= self.spec.clean_to):
             return self
         if (found := self._told.get(cleanup)) is None:
             found = self._make_told(cleanup)

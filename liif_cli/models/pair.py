@@ -12,18 +12,19 @@ LOSSY = "lossy."
 """Prefix of the tensors of the network for lossy images."""
 
 
-def join(clean: Checkpoint, told: Checkpoint) -> Checkpoint:
+def join(clean: Checkpoint, told: Checkpoint, clean_to: float = 0.0) -> Checkpoint:
     """The pair that renders clean images as ``clean`` does, and lossy ones as ``told`` does.
 
     Args:
         clean: one network that is told nothing; of a pair, its network for clean images is taken.
         told: a network of the same shape that is told how lossy an image is; of a pair, its network
             for lossy images is taken.
+        clean_to: the greatest level of loss, in [0, 100], at which ``clean`` still renders.
 
     Raises:
         CheckpointError: the two have other shapes, or are told too much or nothing.
     """
-    spec = dataclasses.replace(clean.spec, lossy=True)
+    spec = dataclasses.replace(clean.spec, lossy=True, clean_to=clean_to)
     wanted, found = spec.of_lossy, told.spec.of_lossy if told.spec.lossy else told.spec
     if wanted is None or wanted.encoder == clean.spec.encoder:
         raise CheckpointError(

@@ -33,7 +33,7 @@ def override(preset: Preset, texts: Mapping[str, str]) -> Preset:
     recipe = {f.name: getattr(preset, f.name) for f in dataclasses.fields(preset)}
     del recipe["spec"]
     encoder, decoder = _arguments(preset.spec)
-    whole = {"lossy": preset.spec.lossy}
+    whole = {"lossy": preset.spec.lossy, "clean_to": preset.spec.clean_to}
     changed: tuple[dict[str, Any], ...] = ({}, {}, {}, {})
     for name, text in texts.items():
         for known, values in zip((recipe, encoder, decoder, whole), changed, strict=True):
@@ -51,10 +51,11 @@ def override(preset: Preset, texts: Mapping[str, str]) -> Preset:
                 f"the network ({', '.join(whole)})",
             )
     of_recipe, of_encoder, of_decoder, of_network = changed
-    spec = ModelSpec(
+    spec = dataclasses.replace(
+        preset.spec,
         encoder=_with(preset.spec.encoder, of_encoder) if preset.spec.encoder else None,
         decoder=_with(preset.spec.decoder, of_decoder),
-        lossy=of_network.get("lossy", preset.spec.lossy),
+        **of_network,
     )
     result = dataclasses.replace(preset, spec=spec, **of_recipe)
     result.check()

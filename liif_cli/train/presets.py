@@ -133,6 +133,8 @@ class Preset(Degradation):
                 expected="one network that is told how lossy an image is, or a pair",
                 cure="give --set lossy=false for one network",
             )
+        if not 0 <= self.spec.clean_to <= 100:
+            raise UsageError("clean_to", got=f"{self.spec.clean_to:g}", expected="0 to 100")
         super().check()
         active = [*self.degrades(pages=self.graphics > 0), *["graphics"] * (self.graphics > 0)]
         if varied and active:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_a_pair_has_a_network_for_clean_images_and_one_for_the_others(image: tor
         model.told(30).encode(image), model.lossy.encode(image, level), rtol=0, atol=1e-5
     )
     assert model.told(30).decoder is model.lossy.decoder
+
+
+def test_a_pair_may_take_a_little_loss_as_clean() -> None:
+    model = randomised(dataclasses.replace(PAIR, clean_to=7))
+    assert model.told(0) is model
+    assert model.told(7) is model
+    assert model.told(7.5) is not model
+    assert ModelSpec.from_json(model.spec.to_json()) == model.spec
 
 
 @pytest.mark.parametrize("name", model_names())

@@ -179,6 +179,14 @@ def test_real_inputs_change_the_inputs_and_make_a_pair() -> None:
         preset("rdn-liif-real")
 
 
+def test_what_counts_as_clean_is_a_level() -> None:
+    real = preset("edsr-small-lmliif-real")
+    assert override(real, {"clean_to": "7"}).spec.clean_to == 7
+    for text in ("-1", "101", "nan"):
+        with pytest.raises(UsageError, match=r"clean_to.*expected 0 to 100"):
+            override(real, {"clean_to": text})
+
+
 def test_varied_sizes_are_checked() -> None:
     faces: Preset = preset("edsr-small-liif-sizes")
     with pytest.raises(UsageError, match="target_min"):
