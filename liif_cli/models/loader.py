@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from liif_cli.models.model import Model
 
-DEFAULT_MODEL = "edsr-small-lmliif"
-ALIASES = {"quality": "edsr-small-lmliif"}
+DEFAULT_MODEL = "edsr-small-lmliif-real"
+ALIASES = {"quality": "edsr-small-lmliif-real"}
 """Names for what a user wants rather than for a network: quality is the best of those that come
 with liif, whichever that is in a version."""
 KERNELS = ("bicubic", "nearest")
