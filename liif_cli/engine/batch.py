@@ -33,6 +33,7 @@ from liif_cli.engine.events import (
 from liif_cli.engine.executors import EXECUTORS, Executor
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
 from liif_cli.engine.record import (
+    FOLDER,
     OutputState,
     difference,
     output_state,
@@ -406,7 +407,9 @@ class Batch:
         if self._write and output.parent not in self._stale:
             remove_stale_records(output.parent)
             self.claims.tidy(output.parent)
-            self._stale[output.parent] = stale_names(output.parent)
+            names = stale_names(output.parent / FOLDER)
+            records = {name.removesuffix(".json") for name in names}
+            self._stale[output.parent] = stale_names(output.parent) | records
         state = output_state(output, plan, remember=self._write)
         found = Unfinished.read(output)
         differs = found.difference(plan, self.spec.tile) if found is not None else ""

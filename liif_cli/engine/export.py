@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 
 from liif_cli.engine.claims import Claims, claim_path
-from liif_cli.engine.record import Record, make_folder
+from liif_cli.engine.record import Record, make_folder, remove_stale_work
 from liif_cli.errors import InputError, OutputError, PlanError, UsageError
 from liif_cli.geometry.window import Window
 from liif_cli.io import check_available, exporter_for, format_for_suffix
-from liif_cli.io.atomic import atomic_path, output_errors, remove_stale
+from liif_cli.io.atomic import atomic_path, output_errors
 from liif_cli.io.base import Exporter, OutputInfo, Pixels
 from liif_cli.io.georeference import Georeference
 from liif_cli.io.limits import compression_limit, holds, kind_of, limit
@@ -117,7 +117,7 @@ def _alone(output: Path) -> Iterator[None]:
                     expected="nobody else",
                     cure="wait until that is done",
                 )
-            remove_stale(output)
+            remove_stale_work(output)
         yield
     finally:
         claims.close()

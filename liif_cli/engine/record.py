@@ -26,6 +26,7 @@ from liif_cli.io.atomic import (
     final_name,
     is_partial,
     output_errors,
+    remove_stale,
     write_atomically,
 )
 from liif_cli.io.deepzoom import tiles_folder
@@ -229,6 +230,16 @@ def part_damage(output: Path, part: tuple[str, str]) -> tuple[str, str]:
     except OSError as error:
         return where, error.strerror or str(error)
     return where, "" if found == checksum else "other content than was written"
+
+
+def remove_stale_work(output: Path) -> None:
+    """Remove what a killed process left of ``output`` and of its record.
+
+    Call it with the claim of the output, when no other process writes them.
+    """
+    remove_stale(output)
+    if not (output.parent / FOLDER).is_symlink():
+        remove_stale(_path(output))
 
 
 def remove_stale_records(folder: Path) -> None:

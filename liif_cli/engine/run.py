@@ -21,13 +21,19 @@ from liif_cli.engine.events import (
     Listener,
     TaskDone,
 )
-from liif_cli.engine.record import OutputState, Record, finished_store, output_state
+from liif_cli.engine.record import (
+    OutputState,
+    Record,
+    finished_store,
+    output_state,
+    remove_stale_work,
+)
 from liif_cli.engine.render import render_task
 from liif_cli.engine.unfinished import Unfinished, store_attributes, store_path, unpacked_path
 from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for
-from liif_cli.io.atomic import atomic_path, drop, output_errors, remove_stale, stale
+from liif_cli.io.atomic import atomic_path, drop, output_errors, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.tilestore import TileStore, damaged
@@ -131,7 +137,7 @@ class ImageRun:
         if tidy or plan.via_store:
             with output_errors(self.output):
                 self._rescue()
-                remove_stale(self.output)
+                remove_stale_work(self.output)
         if plan.unpack and self._source is not None:
             self._source = self._unpacked(self._source)
         if not plan.via_store:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from liif_cli.engine.claims import InWork, Owner, claim_path
 from liif_cli.engine.events import ImageFailed, ImageSkipped, PassedOver, PlanMade
 from liif_cli.engine.executors import Job
-from liif_cli.engine.record import OutputState, make_folder, output_state
+from liif_cli.engine.record import OutputState, make_folder, output_state, remove_stale_work
 from liif_cli.engine.results import ImageResult, one_line
 from liif_cli.engine.run import ImageRun
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import Unfinished, store_path, unpacked_path
 from liif_cli.errors import Interrupted, printable
 from liif_cli.io import open_source
-from liif_cli.io.atomic import drop, output_errors, remove_stale
+from liif_cli.io.atomic import drop, output_errors
 from liif_cli.io.discover import Pair
 from liif_cli.io.unpack import remove_unpacked
 from liif_cli.plan.plan import RenderPlan
@@ -255,7 +255,7 @@ class Scheduler:
             try:
                 if claims.others(output):
                     return
-                remove_stale(output)
+                remove_stale_work(output)
                 left = Unfinished.read(output)
                 torn = left is None or left.path != store_path(output)
                 # of other work it may be: that is its own command's to finish

@@ -149,16 +149,21 @@ def test_a_folder_of_records_that_is_a_link_is_not_followed(tmp_path: Path) -> N
 
 def test_records_that_were_never_named_are_cleaned(tmp_path: Path) -> None:
     assert upscale(tmp_path, "a.png").exit_code == 0
-    old, new = (tmp_path / FOLDER / f".a.png.json.{n * 12}.partial" for n in ("0", "1"))
-    for path in (old, new):
+    mine, old, new = (
+        tmp_path / FOLDER / f".{name}.png.json.{12 * digit}.partial"
+        for name, digit in (("a", "0"), ("b", "1"), ("b", "2"))
+    )
+    for path in (mine, old, new):
         path.write_text("half a rec")
     os.utime(old, (1e9, 1e9))
     (tmp_path / FOLDER / ".mine.partial").write_text("somebody else's")
     os.utime(tmp_path / FOLDER / ".mine.partial", (1e9, 1e9))
     assert upscale(tmp_path, "a.png", "--dry-run").exit_code == 0
+    assert mine.exists()
     assert old.exists()
     assert upscale(tmp_path, "a.png").exit_code == 0
-    # another process may be about to name the new one
+    # nobody else is at a.png, and another process may be about to name the new one of b.png
+    assert not mine.exists()
     assert not old.exists()
     assert new.exists()
     assert (tmp_path / FOLDER / ".mine.partial").exists()
