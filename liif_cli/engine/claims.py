@@ -114,6 +114,12 @@ class Claims:
             except FileNotFoundError:
                 path.parent.mkdir(exist_ok=True)  # another process had no more use for it
                 continue
+            except OSError:
+                # it may have been put all the same
+                with self._lock:
+                    self._kept[path] = token
+                    self._folders.add(path.parent)
+                raise
             owner = _read(path)
             if owner is not None and owner.token == token:
                 with self._lock:

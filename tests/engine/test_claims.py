@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -186,3 +187,25 @@ def test_without_hard_links(claim: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     second.close()
     first.close()
     assert not claim.parent.exists()
+
+
+def test_a_claim_that_was_put_by_a_call_that_failed_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = claim_path(tmp_path / "a.png")
+    path.parent.mkdir()
+    unlink = Path.unlink
+
+    def faulty(self: Path, missing_ok: bool = False) -> None:
+        if self.name.endswith(".partial"):
+            raise OSError(errno.EIO, "Input/output error")
+        unlink(self, missing_ok=missing_ok)
+
+    claims = Claims()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", faulty)
+        with pytest.raises(OSError, match="Input/output"):
+            claims.take(path)
+    assert path.exists()
+    claims.close()
+    assert not path.exists()
