@@ -87,6 +87,9 @@ class LazyGroup(click.Group):
             except (click.Abort, KeyboardInterrupt):
                 _say("interrupted")
                 code = EXIT_INTERRUPTED
+                # an interrupt within exec() of a library leaves a mark in CPython, which would die
+                # of SIGINT at its end instead of returning the code; evaluating a text unmarks it
+                eval("0")
             except click.exceptions.NoArgsIsHelpError as error:
                 error.show()
                 code = EXIT_USAGE

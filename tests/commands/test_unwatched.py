@@ -126,6 +126,21 @@ def test_a_signal_in_the_first_seconds(tmp_path: Path, number: signal.Signals) -
     assert (data["state"], data["exit_code"], data["interrupted"]) == ("ended", 3, True)
 
 
+def test_an_interrupt_within_the_exec_of_a_library(tmp_path: Path) -> None:
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import sys\n"
+        "from liif_cli import cli\n"
+        "from liif_cli.commands import info\n"
+        "info.info.callback = lambda **_: exec('raise KeyboardInterrupt')\n"
+        "sys.argv = ['liif', 'info', 'a.png']\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, env=ENV, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (3, "error: interrupted")
+
+
 def test_a_killed_run_is_not_taken_for_an_ended_one(tmp_path: Path) -> None:
     photos(tmp_path / "in")
     command = [sys.executable, "-m", "liif_cli", *words(tmp_path)]

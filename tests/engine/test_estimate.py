@@ -47,7 +47,8 @@ def test_every_kind_of_output_is_measured(
     estimate = estimate_batch(batch)
     (found,) = estimate.images
     assert min(found.render, found.write, estimate.start, estimate.planning) > 0
-    assert found.alone < estimate.total < 60
+    # the tests' own process began long ago
+    assert found.alone < estimate.total - estimate.start < 60
     assert not output.exists()
     assert not list((tmp_path / "tmp").iterdir())
 
