@@ -171,7 +171,10 @@ def test_verbose_tells_the_plan(tmp_path: Path) -> None:
         (["--scale", "2", "--max-memory", "plenty"], "--max-memory"),
     ],
 )
-def test_wrong_usage(tmp_path: Path, args: list[str], words: str) -> None:
+def test_wrong_usage(
+    tmp_path: Path, args: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     photo(tmp_path / "in/a.png")
     result = liif_upscale(tmp_path / "in", tmp_path / "out", *args)
     assert result.exit_code == 2, result.stderr
