@@ -37,7 +37,7 @@ A_FOLDER = 250
 GOOD = "middle-good.png"
 # no wider claim of a header is rendered: it would be an image like any other, and take hours
 PIXELS = 4_000_000
-_SUFFIXES = {"jpg": ".jpg", "tiff": ".tif"}
+_SUFFIXES = {"jpg": ".jpg", "tiff": ".tif", "pillow": ".sgi"}
 _TRIES = 20
 
 

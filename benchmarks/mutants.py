@@ -99,6 +99,7 @@ def _png() -> dict[str, Files]:
         "gray16": {"": cv2.imencode(".png", pixels(1, np.uint16))[1].tobytes()},
         "rgba16": {"": imagecodecs.png_encode(pixels(4, np.uint16))},
         "interlaced": {"": _interlaced()},
+        "moving": _pillow(_image(), "PNG", **_moving()),
     }
 
 
@@ -125,6 +126,7 @@ def _webp() -> dict[str, Files]:
     return {
         "lossy": _pillow(_image(), "WEBP", quality=60),
         "lossless": _pillow(_image(), "WEBP", lossless=True),
+        "moving": _pillow(_image(), "WEBP", **_moving(quality=60)),
         "alpha": _pillow(_image(4), "WEBP", quality=60, **metadata()),
         "lossless-alpha": _pillow(_image(4), "WEBP", lossless=True, xmp=b"<x:xmpmeta/>"),
     }
@@ -375,6 +377,82 @@ def _repacked(body: bytes, start: int, change: Mutation, rng: random.Random) -> 
     return body[:start] + zlib.compress(change(plain, rng, ""))
 
 
+def _moving(**options: Any) -> dict[str, Any]:
+    later = [_image().rotate(20 * number) for number in (1, 2)]
+    return {"save_all": True, "append_images": later, "duration": 40, **options}
+
+
+def _heic() -> dict[str, Files]:
+    import pillow_heif
+
+    found = {}
+    for name, channels in (("rgb", 3), ("rgba", 4), ("gray", 1)):
+        file = io.BytesIO()
+        pillow_heif.from_pillow(_image(channels)).save(file, quality=60, **metadata_bytes())
+        found[name] = {"": file.getvalue()}
+    return found
+
+
+def metadata_bytes() -> dict[str, bytes]:
+    """The same, for writers that take bytes."""
+    found = metadata()
+    return {"icc_profile": found["icc_profile"], "exif": found["exif"].tobytes()}
+
+
+def _gif() -> dict[str, Files]:
+    return {
+        "still": _pillow(_image(), "GIF"),
+        "gray": _pillow(_image(1), "GIF", comment=b"a comment"),
+        "alpha": _pillow(_image(4), "GIF"),
+        "moving": _pillow(_image(), "GIF", **_moving(disposal=2)),
+    }
+
+
+def _jxl() -> dict[str, Files]:
+    encode = imagecodecs.jpegxl_encode
+    return {
+        "rgb": {"": encode(pixels(), lossless=True)},
+        "lossy": {"": encode(pixels(), distance=2.0)},
+        "rgba": {"": encode(pixels(4), lossless=True, usecontainer=True)},
+        "gray16": {"": encode(pixels(1, np.uint16), lossless=True)},
+        "float": {"": encode(pixels(3, np.float32), lossless=True)},
+    }
+
+
+def _jp2() -> dict[str, Files]:
+    encode = imagecodecs.jpeg2k_encode
+    return {
+        "rgb": {"": encode(pixels(), level=0, reversible=True)},
+        "lossy": {"": encode(pixels(), level=30)},
+        "rgba16": {"": encode(pixels(4, np.uint16), level=0, reversible=True)},
+        "codestream": {"": encode(pixels(1), level=0, reversible=True, codecformat="j2k")},
+    }
+
+
+def _pnm() -> dict[str, Files]:
+    head = f"P7\nWIDTH {WIDTH}\nHEIGHT {HEIGHT}\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+    text = " ".join(map(str, pixels(1).ravel().tolist()))
+    return {
+        "rgb": _pillow(_image(), "PPM"),
+        "bits": _pillow(_image(1).convert("1"), "PPM"),
+        "float": {"": cv2.imencode(".pfm", pixels(3, np.float32))[1].tobytes()},
+        "rgba": {"": head.encode() + pixels(4).tobytes()},
+        "plain": {"": f"P2\n# gray\n{WIDTH} {HEIGHT}\n255\n{text}\n".encode()},
+    }
+
+
+def _qoi() -> dict[str, Files]:
+    return {"rgb": _pillow(_image(), "QOI"), "rgba": _pillow(_image(4), "QOI")}
+
+
+def _pillow_only() -> dict[str, Files]:
+    return {
+        "sgi": _pillow(_image(), "SGI"),
+        "dds": _pillow(_image(4), "DDS", pixel_format="DXT5"),
+        "icon": _pillow(_image(4), "ICO", sizes=[(16, 16), (32, 32)]),
+    }
+
+
 SEEDS: dict[str, Callable[[], dict[str, Files]]] = {
     "png": _png,
     "jpg": _jpg,
@@ -383,6 +461,13 @@ SEEDS: dict[str, Callable[[], dict[str, Files]]] = {
     "avif": _avif,
     "tiff": _tiff,
     "zarr": _zarr,
+    "heic": _heic,
+    "gif": _gif,
+    "jxl": _jxl,
+    "jp2": _jp2,
+    "pnm": _pnm,
+    "qoi": _qoi,
+    "pillow": _pillow_only,
 }
 MUTATIONS: dict[str, Mutation] = {
     "flip": _flip,

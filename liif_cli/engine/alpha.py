@@ -20,11 +20,16 @@ Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
-def bleed(colours: Plane, alpha: Plane) -> Plane:
-    """Colours carried ``BLEED`` pixels under transparent ones, a pixel a round.
+FAINT = 16 / 255
+"""Below this alpha the colour of a pixel is not seen, and is as arbitrary as under 0."""
 
-    A transparent pixel becomes the mean of its 8 neighbours that have a colour by then, each
-    weighted by its alpha, those filled in an earlier round by 1. Visible pixels stay as they are.
+
+def bleed(colours: Plane, alpha: Plane) -> Plane:
+    """Colours carried ``BLEED`` pixels under transparent and faint ones, a pixel a round.
+
+    Such a pixel becomes the mean of itself and of its 8 neighbours that have a colour by then, each
+    weighted by its alpha, those filled in an earlier round by 1. Pixels of ``FAINT`` alpha and more
+    stay as they are.
 
     Args:
         colours: (h, w, c).
@@ -34,13 +39,13 @@ def bleed(colours: Plane, alpha: Plane) -> Plane:
         (h, w, c). Correct ``BLEED`` pixels away from a cut edge.
     """
     weight = alpha.copy()
-    known = weight > 0
+    known = weight >= FAINT
     filled = colours.copy()
     for _ in range(BLEED):
         if known.all() or not known.any():
             break
         total = _sum3(weight[..., np.newaxis])[..., 0]
-        new = ~known & (total > 0)
+        new = ~known & (_sum3(known[..., np.newaxis].astype(np.float32))[..., 0] > 0)
         sums = _sum3(filled * weight[..., np.newaxis])
         filled[new] = sums[new] / total[new][:, np.newaxis]
         weight[new] = 1

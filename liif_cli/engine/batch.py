@@ -63,9 +63,10 @@ from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
 from liif_cli.io.atomic import cover, stale_names
 from liif_cli.io.base import ImageInfo, Source
-from liif_cli.io.discover import Pair, discover
+from liif_cli.io.discover import Pair, discover, unread
 from liif_cli.io.gray import is_gray
-from liif_cli.io.values import measure
+from liif_cli.io.pngcolour import is_other
+from liif_cli.io.values import WHOLE, measure
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import Cut, RenderPlan
@@ -102,13 +103,15 @@ class PlannedBatch:
     """A dry run, and what it took.
 
     ``start`` is the seconds from the start of the process until everything was loaded, and
-    ``seconds`` those of planning; ``workers`` are the threads of a batch.
+    ``seconds`` those of planning; ``workers`` are the threads of a batch, ``left_out`` files that
+    look like images and are not read.
     """
 
     images: list[PlannedImage]
     start: float
     seconds: float
     workers: int
+    left_out: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,18 @@ class Batch:
         self.claims = Claims()
         self._write = write
         self._stale: dict[Path, set[str]] = {}
-        self.pairs: list[Pair] = discover(input, output, suffix=suffix, format=spec.format)
+        self.left_out: list[Path] = []
+        self.pairs: list[Pair] = discover(
+            input,
+            output,
+            suffix=suffix,
+            format=spec.format,
+            keep_extension=spec.keep_extension,
+            left_out=self.left_out,
+        )
+        if spec.strict:
+            self.pairs += [unread(path, input) for path in self.left_out]
+            self.left_out = []
         folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
         self.deaths = Deaths(folder, again=spec.overwrite, write=write)
         self.listen(BatchStarted(len(self.pairs)))
@@ -251,13 +265,11 @@ class Batch:
         try:
             self._check_size(info)
             self.deaths.check(info, self.spec.page)
-            if info.dtype.kind == "f":
+            if info.dtype not in WHOLE:
                 self.deaths.begin(pair.input)  # measured by decoding it
             measured = measure(source)
         finally:
             source.close()
-        if info.pages > 1 and self.spec.page is None:
-            log.info("%s: the first of %d pages; --page takes another", pair.input, info.pages)
         facts = InputFacts(
             path=str(pair.input),
             format=info.format,
@@ -270,6 +282,7 @@ class Batch:
             page=info.page,
             unpack_bytes=info.unpack_bytes,
             cleanup=info.cleanup,
+            nodata=info.nodata,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
         cost = model_cost(
@@ -307,16 +320,27 @@ class Batch:
             raise OutputError(
                 "two inputs would write one output",
                 got=f"{first} and {pair.input} to {plan.output}",
-                cure="rename one of them, or give --format",
+                cure="give --keep-extension, or rename one of them",
             )
         other = found is not None and found.path == store_path(Path(plan.output))
         replaces = found.fingerprint if found is not None and other else ""
         return Draft(plan, info, looked=gray is not None, replaces=replaces)
 
-    def warn_of_dropped(self, info: ImageInfo) -> None:
-        """Say what of an image's metadata its output will not have."""
+    def warn_of_dropped(self, info: ImageInfo, plan: RenderPlan) -> None:
+        """Say what of an image its output will not have: metadata, pages, frames."""
+        if info.pages > 1 and self.spec.page is None:
+            self.listen(
+                Warned(f"{info.path}: the first of {info.pages} pages; --page takes another")
+            )
         for what in info.dropped:
             self.listen(Warned(f"{info.path}: {what}"))
+        if plan.output_format != "png" and is_other(info.colour):
+            self.listen(
+                Warned(
+                    f"{info.path}: its colour space, cICP {tuple(info.colour[b'cICP'])}, is "
+                    "dropped, which PNG alone keeps"
+                )
+            )
 
     def _check_size(self, info: ImageInfo) -> None:
         """Refuse what may be a decompression bomb before a pixel of it is decoded.
@@ -366,6 +390,8 @@ class Batch:
             channels=exporter.channels,
             compressions=exporter.compressions,
             pyramids=exporter.pyramids,
+            quality=exporter.quality,
+            nodata=exporter.nodata,
             disk=exporter.disk,
         )
 
@@ -480,6 +506,7 @@ def upscale_batch(
         interrupted or out_of_time,
         out_of_time=until.said if out_of_time and not interrupted else "",
         seconds_left=scheduler.seconds_left(seconds),
+        left_out=tuple(batch.left_out),
     )
     statuses = [result.status for result in report.results]
     batch.listen(
@@ -514,7 +541,7 @@ def plan_batch(
                     plan, state = batch.look(plan, state, source)
             skipped = state is OutputState.FINISHED
             if not skipped:
-                batch.warn_of_dropped(draft.info)
+                batch.warn_of_dropped(draft.info, plan)
             planned.append(
                 PlannedImage(
                     pair.input, plan, draft.info, skipped=skipped, decoded=not draft.looked
@@ -522,7 +549,8 @@ def plan_batch(
             )
         except Exception as error:
             planned.append(PlannedImage(pair.input, error=one_line(error)))
-    return PlannedBatch(planned, start, time.monotonic() - begun, batch.machine.workers)
+    seconds = time.monotonic() - begun
+    return PlannedBatch(planned, start, seconds, batch.machine.workers, tuple(batch.left_out))
 
 
 def _check_cleanup(spec: RenderSpec, loaded: LoadedModel) -> None:

@@ -185,7 +185,12 @@ def _write_once(plan: RenderPlan, piece: Pixels, folder: Path) -> _WriteSpeed:
         pixels = ArrayPixels(height, width, channels, plan.dtype)
         pixels.write(Window.whole(height, width), piece)
     store = time.perf_counter() - begun
-    info = OutputInfo(alpha=plan.alpha, compression=plan.compression, pyramid=plan.pyramid)
+    info = OutputInfo(
+        alpha=plan.alpha,
+        compression=plan.compression,
+        pyramid=plan.pyramid,
+        quality=plan.quality,
+    )
     begun, cpu = time.perf_counter(), time.process_time()
     exporter_for(plan.output_format).export(pixels, folder / Path(plan.output).name, info)
     export, cpu = time.perf_counter() - begun, time.process_time() - cpu

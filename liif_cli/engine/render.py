@@ -13,12 +13,21 @@ import numpy.typing as npt
 import torch
 
 from liif_cli.engine.alpha import FlatAlpha, bleed
-from liif_cli.engine.transfer import FULL_SCALE, CudaCopies, TileRing, not_finite, scaled
+from liif_cli.engine.transfer import (
+    FULL_SCALE,
+    CudaCopies,
+    TileRing,
+    denormalised,
+    full_scale,
+    not_finite,
+    scaled,
+)
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.geometry.cell import SCALED, CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
+from liif_cli.io.nodata import empty, enlarged
 from liif_cli.models.base import Latent
 from liif_cli.models.device import upload
 from liif_cli.models.model import Model
@@ -100,7 +109,10 @@ def to_network(
 
     ``values`` are those of black and white; None is the range of the sample type.
     """
-    low, high = values or (0.0, FULL_SCALE[pixels.dtype.name])
+    low, high = values or (0.0, full_scale(pixels.dtype))
+    if pixels.dtype.name not in FULL_SCALE:
+        # whole numbers of 32 bits have more digits than float32
+        pixels, low, high = np.subtract(pixels, low, dtype=np.float64), 0.0, high - low
     image = upload(np.ascontiguousarray(pixels.astype(np.float32)), device)
     if low:
         image = image.sub_(low)
@@ -128,7 +140,9 @@ def to_pixels(
         return found.round_().to(torch.uint8).cpu().numpy()
     if dtype == np.uint16:
         return found.round_().cpu().numpy().astype(np.uint16)
-    return found.cpu().numpy()
+    if dtype == np.float32:
+        return found.cpu().numpy()
+    return denormalised(found.cpu().numpy(), dtype, values)
 
 
 def _check_finite(values: torch.Tensor, what: str) -> None:
@@ -332,7 +346,9 @@ def render_task(
 
         def finished() -> Iterator[tuple[Window, Pixels]]:
             while filling and filling[0][0] <= tiles.placed:
-                yield filling.popleft()[1:]
+                _, window, found = filling.popleft()
+                _put_nodata(plan, task, pixels, window, found)
+                yield window, found
 
         for group in groups:
             collected = [np.empty((*one.shape, plan.channels), plan.dtype) for one in group]
@@ -357,6 +373,30 @@ def render_task(
             yield from finished()
         while tiles.place():
             yield from finished()
+
+
+def _put_nodata(
+    plan: RenderPlan, task: RenderTask, pixels: Pixels, window: Window, found: Pixels
+) -> None:
+    """Nothing where the nearest input pixel holds nothing; band by band where they are no colours.
+
+    Args:
+        plan: the image's plan.
+        task: the task.
+        pixels: (h, w, channels) of the task's read window.
+        window: a window of the output.
+        found: (window.height, window.width, channels), rendered; changed in place.
+    """
+    if plan.nodata is None:
+        return
+    for one_pass in plan.passes:
+        if one_pass.alpha:
+            continue
+        part = slice(*one_pass.span)
+        holes = empty(pixels[..., part], plan.nodata)
+        if holes.any():
+            where = enlarged(window, holes, task.read, plan.rows, plan.cols)
+            found[..., part][where] = plan.nodata
 
 
 Answer = Callable[[Window], torch.Tensor]
@@ -386,13 +426,12 @@ def _answer(
     sampling = Sampling.of(plan)
     window, shown = task.read, pixels[..., slice(*one_pass.seen)]
     flat: FlatAlpha | None = None
-    if plan.alpha:
-        alpha = pixels[..., -1].astype(np.float32) / np.float32(FULL_SCALE[plan.dtype])
+    if plan.alpha or plan.nodata is not None:
         window = _without_bleed(task.read, plan)
         if one_pass.alpha:
-            flat = FlatAlpha(alpha, task.read, plan.rows, plan.cols)
+            flat = FlatAlpha(_alpha(plan, pixels), task.read, plan.rows, plan.cols)
         else:
-            shown = bleed(shown.astype(np.float32), alpha)
+            shown = _seen(plan, pixels, one_pass)
         shown = shown[window.relative_to(task.read).to_slices()]
     if flat is not None and flat.value is not None:
         value = 2 * flat.value - 1
@@ -413,6 +452,24 @@ def _answer(
         return colours
 
     return answer_alpha
+
+
+def _alpha(plan: RenderPlan, pixels: Pixels) -> npt.NDArray[np.float32]:
+    """(h, w) in [0, 1]; 1 where there is none."""
+    if not plan.alpha:
+        return np.ones(pixels.shape[:2], np.float32)
+    alpha: npt.NDArray[np.float32] = pixels[..., -1].astype(np.float32)
+    return alpha / np.float32(full_scale(np.dtype(plan.dtype)))
+
+
+def _seen(plan: RenderPlan, pixels: Pixels, one_pass: RenderPass) -> npt.NDArray[np.float32]:
+    """What the network sees of a pass: colours carried to where there are none."""
+    shown = pixels[..., slice(*one_pass.seen)].astype(np.float32)
+    weight = _alpha(plan, pixels)
+    if plan.nodata is not None:
+        holes = empty(pixels[..., slice(*one_pass.span)], plan.nodata)
+        shown[holes], weight = one_pass.low, np.where(holes, np.float32(0), weight)
+    return bleed(shown, weight)
 
 
 def _averaged(

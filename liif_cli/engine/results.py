@@ -31,7 +31,8 @@ class BatchReport:
     """How a batch ended, in the order of its inputs.
 
     ``out_of_time`` is the option by which time was up before everything was done, empty otherwise;
-    ``seconds_left`` about how long the rest will take, None where nothing tells.
+    ``seconds_left`` about how long the rest will take, None where nothing tells. ``left_out`` are
+    files that look like images and are not read.
     """
 
     results: list[ImageResult]
@@ -39,6 +40,7 @@ class BatchReport:
     interrupted: bool = False
     out_of_time: str = ""
     seconds_left: float | None = None
+    left_out: tuple[Path, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -36,6 +36,7 @@ from liif_cli.io import exporter_for
 from liif_cli.io.atomic import atomic_path, drop, output_errors, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
+from liif_cli.io.pngcolour import profile_of
 from liif_cli.io.tilestore import TileStore, damaged
 from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
 from liif_cli.models.model import Model
@@ -420,12 +421,15 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
     """
     resolution = _scaled(info.resolution, plan.scale)
     region = plan.region
+    as_chunks = plan.output_format == "png"
     found = OutputInfo(
-        icc=info.icc,
+        icc=info.icc if as_chunks or not info.colour else _profile(info),
+        colour=info.colour if as_chunks else {},
         resolution=resolution,
         alpha=plan.alpha,
         offset=(region.row_off, region.col_off),
         compression=plan.compression,
+        quality=plan.quality,
         pyramid=plan.pyramid,
     )
     if plan.strip_metadata:
@@ -440,6 +444,10 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
         exif=rewritten(info.exif, *region.shape, resolution) if info.exif else None,
         xmp=upright_xmp(info.xmp) if info.xmp else None,
     )
+
+
+def _profile(info: ImageInfo) -> bytes | None:
+    return profile_of(info.colour, gray=info.colours == 1)
 
 
 def _scaled(

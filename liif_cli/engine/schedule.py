@@ -144,7 +144,7 @@ class Scheduler:
         self._before[pair.input] = done / run.plan.pixels
         self.batch.listen(PlanMade(run.plan, done))
         if pair.input not in self._said:
-            self.batch.warn_of_dropped(draft.info)
+            self.batch.warn_of_dropped(draft.info, run.plan)
         yield from _ImageJobs(run, self).jobs()
 
     def _claim(self, draft: Draft) -> None:

@@ -22,6 +22,8 @@ from liif_cli.plan.memory import TILES_IN_FLIGHT
 FULL_SCALE = {"uint8": 255, "uint16": 65535, "float32": 1}
 WIRE_DTYPES = {"uint8": torch.uint8, "uint16": torch.int16, "float32": torch.float32}
 """What samples are on the device. uint16, which torch hardly knows, goes as int16, less 32,768."""
+NORMALISED = torch.float32
+"""What samples of all other types are: normalised, since only the host knows those types."""
 HALF_RANGE = 1 << 15
 
 
@@ -84,6 +86,7 @@ class _OnItsWay:
     size: int
     source: tuple[torch.Tensor, torch.Tensor]
     target: Pixels
+    values: tuple[float, float] | None
 
     def put(self) -> None:
         """Put the samples, which have arrived, in their place.
@@ -93,15 +96,17 @@ class _OnItsWay:
         """
         if not self.buffer[self.size]:
             raise not_finite("colours")
-        wire = WIRE_DTYPES[self.target.dtype.name]
+        wire = WIRE_DTYPES.get(self.target.dtype.name, NORMALISED)
         # one channel goes into three where those are equal
         shape = (*self.target.shape[:2], -1)
         samples = self.buffer[: self.size].view(wire).numpy().reshape(shape)
         if self.target.dtype == np.uint16:
             # back by 32,768, which is the highest bit of a number modulo 65,536
             np.bitwise_xor(samples.view(np.uint16), np.uint16(HALF_RANGE), out=self.target)
-        else:
+        elif self.target.dtype.name in WIRE_DTYPES:
             self.target[...] = samples
+        else:
+            self.target[...] = denormalised(samples, self.target.dtype, self.values)
 
 
 class TileRing:
@@ -149,7 +154,7 @@ class TileRing:
             buffer = self._copies.buffer(size + 1)
         flat = samples.reshape(-1)
         event = self._copies.start((flat, buffer[:size].view(flat.dtype)), (finite, buffer[size]))
-        self._waiting.append(_OnItsWay(event, buffer, size, (flat, finite), target))
+        self._waiting.append(_OnItsWay(event, buffer, size, (flat, finite), target, values))
 
     def place(self) -> bool:
         """Wait for the oldest tile and put it in its place; False where there is none.
@@ -179,9 +184,14 @@ def scaled(
     dtype: np.dtype[Any],
     values: tuple[float, float] | None,
 ) -> torch.Tensor:
-    """Normalised colours (h, w, 3), overwritten, as samples (h, w, channels): clamped, float."""
+    """Normalised colours (h, w, 3), overwritten, as samples (h, w, channels): clamped, float.
+
+    Types that ``FULL_SCALE`` has not stay normalised; see ``denormalised``.
+    """
     if channels == 1:
         colours = colours.mean(2, keepdim=True)
+    if dtype.name not in FULL_SCALE:
+        return colours.clamp_(-1, 1)
     low, high = values or (0.0, FULL_SCALE[dtype.name])
     half = 0.5 * (high - low)
     return colours.mul_(half).add_(half + low).clamp_(low, high)
@@ -189,12 +199,34 @@ def scaled(
 
 def to_wire(samples: torch.Tensor, dtype: np.dtype[Any]) -> torch.Tensor:
     """Float samples, overwritten, in the type in which they cross the bus; half to even."""
-    if dtype == np.float32:
+    if dtype.name not in ("uint8", "uint16"):
         return samples
     samples.round_()
     if dtype == np.uint16:
         samples.sub_(HALF_RANGE)
     return samples.to(WIRE_DTYPES[dtype.name])
+
+
+def denormalised(
+    samples: Pixels, dtype: np.dtype[Any], values: tuple[float, float] | None
+) -> Pixels:
+    """Samples in [-1, 1] as those of a type that the device does not know.
+
+    In float64, since whole numbers of 32 bits have more digits than float32.
+
+    Args:
+        samples: float32.
+        dtype: of the result; whole numbers are rounded half to even.
+        values: of black and white; None is the range of the type.
+    """
+    low, high = values or (0.0, full_scale(dtype))
+    found = low + (samples.astype(np.float64) + 1) * (0.5 * (high - low))
+    return (np.rint(found) if dtype.kind in "iu" else found).astype(dtype)
+
+
+def full_scale(dtype: np.dtype[Any]) -> float:
+    """The highest sample of a type, 1 of floats."""
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
 
 def not_finite(what: str) -> RenderError:

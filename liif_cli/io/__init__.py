@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from liif_cli.errors import InputError, UsageError
-from liif_cli.io.base import Exporter, PagedFormat, Source, SourceFormat
-from liif_cli.io.refusals import check_regular, no_such_page, reading
+from liif_cli.io.base import Exporter, Source, SourceFormat
+from liif_cli.io.refusals import check_regular, reading
 from liif_cli.registry import Registry
 
 SOURCES = Registry(
@@ -23,8 +23,16 @@ SOURCES = Registry(
         "webp": "liif_cli.io.sources.webp:WebpSource",
         "bmp": "liif_cli.io.sources.bmp:BmpSource",
         "avif": "liif_cli.io.sources.avif:AvifSource",
+        "heic": "liif_cli.io.sources.heif:HeifSource",
+        "gif": "liif_cli.io.sources.gif:GifSource",
+        "jxl": "liif_cli.io.sources.jxl:JpegXlSource",
+        "jp2": "liif_cli.io.sources.jp2:Jpeg2000Source",
+        "pnm": "liif_cli.io.sources.pnm:PnmSource",
+        "qoi": "liif_cli.io.sources.qoi:QoiSource",
         "tiff": "liif_cli.io.sources.tiff:TiffSource",
         "zarr": "liif_cli.io.sources.zarr:ZarrSource",
+        # the last one: one of its formats has no signature
+        "pillow": "liif_cli.io.sources.pillow:PillowSource",
     },
 )
 
@@ -88,6 +96,11 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in image_suffixes()
 
 
+def is_known(path: Path, head: bytes) -> bool:
+    """Whether a file's first 64 bytes are those of an image that can be read."""
+    return bool(head) and any(_source_format(name).matches(path, head) for name in SOURCES)
+
+
 def format_for_suffix(suffix: str) -> str | None:
     """Name of the exporter that writes files of that suffix, None where there is none."""
     names = (name for name in EXPORTERS if suffix.lower() in exporter_for(name).suffixes)
@@ -114,21 +127,13 @@ def open_source(path: Path, page: int | None = None) -> Source:
     for name in SOURCES:
         kind = _source_format(name)
         if kind.matches(path, head):
-            return _opened(kind, path, page)
+            return kind(path, page or 1)
     for name in SOURCES:
         kind = _source_format(name)
         if head and path.suffix.lower() in kind.suffixes:
-            return _opened(kind, path, page)
+            return kind(path, page or 1)
     raise InputError(
         str(path),
         got="a folder that is no Zarr store" if not head else "a file of unknown format",
         expected="an image: " + ", ".join(SOURCES),
     )
-
-
-def _opened(kind: SourceFormat, path: Path, page: int | None) -> Source:
-    if page is None or page == 1:
-        return kind(path)
-    if isinstance(kind, PagedFormat):
-        return kind(path, page)
-    raise no_such_page(path, page, 1)

@@ -1,12 +1,14 @@
 """Contracts of reading and writing images: numpy in and out, no torch.
 
-Pixels are arrays (height, width, channels) of uint8, uint16 or float32; uint8 and uint16 span their
-whole range, float32 spans [0, 1] unless ``liif_cli.io.values`` finds otherwise. Channel order is
+Pixels are arrays (height, width, channels) of one of ``DTYPES``; uint8 and uint16 span their whole
+range, floats span [0, 1] and other whole numbers what there is, unless ``liif_cli.io.values`` finds
+otherwise. Channel order is
 RGB; alpha comes last and is straight: colours are not multiplied by it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +20,11 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.georeference import Georeference
 
 Pixels = npt.NDArray[Any]
+DTYPES = (
+    *("uint8", "uint16", "float32"),
+    *("int8", "int16", "int32", "uint32", "float16", "float64"),
+)
+"""Names of the sample types that sources give."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class ImageInfo:
     ``unpack_bytes`` is what reading it once, band by band, takes (``io/unpack.py``); None where
     that cannot be done. ``cleanup`` is how lossy the file is as far as it tells, from 0 for a clean
     one to 100; of a JPEG 100 less its quality (``io/quantisation``). ``dropped`` says what of its
-    metadata was left out, a phrase each (``io/metadata.py``).
+    metadata was left out, a phrase each (``io/metadata.py``). ``colour`` has the chunks of a PNG
+    without profile that say what its colours are (``io/pngcolour.py``).
     """
 
     path: Path
@@ -60,6 +68,7 @@ class ImageInfo:
     georeference: Georeference | None = None
     cleanup: float = 0.0
     dropped: tuple[str, ...] = ()
+    colour: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def colours(self) -> int:
@@ -70,6 +79,11 @@ class ImageInfo:
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self.height, self.width, self.channels
+
+    @property
+    def nodata(self) -> float | None:
+        """The sample that says that nothing was measured (``io/nodata.py``), where one does."""
+        return self.georeference.nodata_value if self.georeference else None
 
 
 @runtime_checkable
@@ -96,32 +110,24 @@ class Source(Protocol):
 class SourceFormat(Protocol):
     """What ``SOURCES`` holds: a class that opens one kind of file.
 
-    ``suffixes`` are lower case and with their dot; the content decides before they do.
+    ``suffixes`` are lower case and with their dot; the content decides before they do. ``reads``:
+    what of ``io/abilities.py``.
     """
 
     suffixes: tuple[str, ...]
+    reads: frozenset[str]
 
     def matches(self, path: Path, head: bytes) -> bool:
         """Whether the content is of this kind; ``head`` is 64 bytes, none for folders."""
         ...
 
-    def __call__(self, path: Path) -> Source:
-        """Open ``path``.
+    def __call__(self, path: Path, page: int = 1) -> Source:
+        """Open a picture of ``path``, counted from 1.
 
         Raises:
-            InputError: the file cannot be read, or is of a kind that cannot be handled.
+            InputError: the file cannot be read, is of a kind that cannot be handled, or has no such
+                page.
         """
-        ...
-
-
-@runtime_checkable
-class PagedFormat(Protocol):
-    """A source format of several pages; its class sets ``paged``."""
-
-    paged: bool
-
-    def __call__(self, path: Path, page: int = 1) -> Source:
-        """Open a page, counted from 1."""
         ...
 
 
@@ -146,7 +152,9 @@ class OutputInfo:
     are of the output already: upright, of its size and resolution.
     ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
     ``band_names``: a name a channel, or none. ``compression`` and ``pyramid``: one of the
-    exporter's own, "" for its first.
+    exporter's own, "" for its first. ``quality``: of lossy compression, 1 to 100, 0 for
+    the format's own. ``colour``: chunks of PNG that say what its colours are, for a
+    PNG without profile.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -158,6 +166,8 @@ class OutputInfo:
     xmp: bytes | None = field(default=None, repr=False)
     offset: tuple[int, int] = (0, 0)
     band_names: tuple[str, ...] = ()
+    quality: int = 0
+    colour: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     georeference: Georeference | None = None
     compression: str = ""
     pyramid: str = ""
@@ -171,6 +181,9 @@ class Exporter(Protocol):
     is written in constant memory, False when the whole image must be held. ``channels``: how many,
     alpha included, the gray and RGB images have that it holds; None for any number and for bands.
     ``compressions`` and ``pyramids``: what may be chosen, the default first; empty without choice.
+    ``quality`` is that of a format that is lossy by default, 0 for others. ``nodata``: it can say
+    which sample means that nothing was measured. ``carries``: what else of ``io/abilities.py`` it
+    writes.
     ``disk``: what is written on the output's disk at most, in sizes of the raw pixels; temporary
     files count, a tile store does not.
     """
@@ -198,6 +211,15 @@ class Exporter(Protocol):
 
     @property
     def pyramids(self) -> tuple[str, ...]: ...
+
+    @property
+    def quality(self) -> int: ...
+
+    @property
+    def nodata(self) -> bool: ...
+
+    @property
+    def carries(self) -> frozenset[str]: ...
 
     @property
     def disk(self) -> float: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,11 +16,27 @@ from liif_cli.io import (
     format_for_suffix,
     image_suffixes,
     is_image,
+    is_known,
 )
 from liif_cli.io.sources.zarr import is_zarr_store
 
 AUTO = "auto"
 _SIDECARS = {"thumbs.db", "desktop.ini", "__macosx"}
+_HEAD = 64
+_CAMERA = (
+    "3fr ari arw bay cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw "
+    "rw2 rwl sr2 srf srw x3f"
+)
+_UNREAD = {
+    "a raw photo of a camera": _CAMERA,
+    "a drawing": "ai cdr emf eps ps svg svgz wmf",
+    "an image of a paint program": "afphoto clip kra ora procreate psb xcf",
+    "a medical image": "dcm dicom mha mhd mnc mrc nii nrrd",
+    "a slide": "bif czi lif mrxs nd2 oib oif scn vsi zvi",
+    "an image of high dynamic range": "exr hdr pic rgbe",
+    "an image": "bpg djvu fits fts flif hdp heics jbg jls jxr mng npy npz pct wdp",
+}
+_UNREAD_SUFFIXES = {f".{name}": kind for kind, names in _UNREAD.items() for name in names.split()}
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,8 @@ class Pair:
     say where the output goes. ``fixed`` is the output's path where the user named the file, and
     ``wanted`` the format that was asked for or follows from the names; None where "auto" has to
     ask the input's own format (an input without a suffix, or of a format that is only read).
-    ``error`` is why there is nothing to read: a folder that cannot be listed.
+    ``error`` is why there is nothing to read: a folder that cannot be listed. With
+    ``keep_extension`` a suffix that changes stays in the output's name.
     """
 
     input: Path
@@ -40,6 +58,7 @@ class Pair:
     wanted: str | None
     fixed: Path | None = None
     error: InputError | None = None
+    keep_extension: bool = False
 
     def output(self, format: str) -> Path:
         """Path of the output in a format; the input's own spelling of the suffix is kept."""
@@ -47,11 +66,42 @@ class Pair:
             return self.fixed
         suffixes = exporter_for(format).suffixes
         own = self.input.suffix
-        return self.folder / (self.stem + (own if own.lower() in suffixes else suffixes[0]))
+        if own.lower() in suffixes:
+            return self.folder / (self.stem + own)
+        kept = own if self.keep_extension else ""
+        return self.folder / (self.stem + kept + suffixes[0])
 
 
-def discover(input: Path, output: Path, *, suffix: str = "", format: str = AUTO) -> list[Pair]:
+def unread_kind(path: Path) -> str:
+    """What kind of image a file is, by its suffix, where it is one that is not read; else empty."""
+    kind = "" if is_image(path) else _UNREAD_SUFFIXES.get(path.suffix.lower(), "")
+    return f"{kind} ({path.suffix.lower()})" if kind else ""
+
+
+def unread(path: Path, root: Path) -> Pair:
+    """What stands for a file below ``root`` that looks like an image and is not read."""
+    problem = InputError(
+        str(path),
+        got=unread_kind(path),
+        expected="an image of a kind that is read",
+        cure="convert it, or leave --strict out",
+    )
+    return Pair(path, path.relative_to(root), path.parent, path.name, None, error=problem)
+
+
+def discover(
+    input: Path,
+    output: Path,
+    *,
+    suffix: str = "",
+    format: str = AUTO,
+    keep_extension: bool = False,
+    left_out: list[Path] | None = None,
+) -> list[Pair]:
     """Pair every image with its output, in a fixed order.
+
+    In a folder a file is an image by its suffix; one with a suffix that says nothing, or none, by
+    its content.
 
     Args:
         input: an image, a Zarr store, or a folder to walk.
@@ -59,6 +109,9 @@ def discover(input: Path, output: Path, *, suffix: str = "", format: str = AUTO)
             and is no folder yet.
         suffix: put behind the stem of every output in a folder.
         format: of the outputs, or "auto".
+        keep_extension: the name of an output keeps a suffix of its input that changes:
+            "a.bmp.png".
+        left_out: gets the files of a folder that look like images and are not read.
 
     Returns:
         Pairs without clashes as far as formats are known; once "auto" is settled for each of them,
@@ -75,9 +128,12 @@ def discover(input: Path, output: Path, *, suffix: str = "", format: str = AUTO)
     if not os.path.exists(input):
         raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
     if os.path.isdir(input) and not is_zarr_store(input):
-        pairs = _from_folder(input, output, suffix, format)
+        left_out = [] if left_out is None else left_out
+        pairs = _from_folder(input, output, suffix, format, left_out)
     else:
         pairs = [_from_file(input, output, suffix, format)]
+    if keep_extension:
+        pairs = [dataclasses.replace(pair, keep_extension=True) for pair in pairs]
     check_clashes([(pair, pair.wanted) for pair in pairs if pair.error is None])
     return pairs
 
@@ -111,7 +167,7 @@ def check_clashes(choices: Iterable[tuple[Pair, str | None]]) -> None:
                 "two inputs would write one output",
                 got=f"{taken[key]} and {pair.input} to {output}",
                 expected="an output each",
-                cure="rename one of them, move it to another folder, or use --format auto",
+                cure="give --keep-extension, rename one of them, or move it to another folder",
             )
         taken[key] = pair.input
 
@@ -146,7 +202,9 @@ def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
     return _pair(input, relative, output, suffix, format)
 
 
-def _from_folder(input: Path, output: Path, suffix: str, format: str) -> list[Pair]:
+def _from_folder(
+    input: Path, output: Path, suffix: str, format: str, left_out: list[Path]
+) -> list[Pair]:
     _refuse_file(output)
     if output.suffix.lower() in _written_suffixes() and not output.is_dir():
         raise UsageError(
@@ -156,7 +214,8 @@ def _from_folder(input: Path, output: Path, suffix: str, format: str) -> list[Pa
             cure="name a folder without an image suffix",
         )
     closed: list[OSError] = []
-    found = list(_images(input, None if _key(input) == _key(output) else output, closed))
+    skip = None if _key(input) == _key(output) else output
+    found = list(_images(input, skip, closed, left_out))
     if suffix and _key(input) == _key(output):
         # outputs of an earlier run lie beside their inputs
         stems = {path.parent / path.stem for path in found}
@@ -164,7 +223,8 @@ def _from_folder(input: Path, output: Path, suffix: str, format: str) -> list[Pa
     if not found and not closed:
         raise UsageError(
             "INPUT",
-            got=f"no image in {input}",
+            got=f"no image in {input}"
+            + (f", but {len(left_out)} files of kinds that are not read" if left_out else ""),
             expected="files of " + ", ".join(sorted(image_suffixes())),
             cure="check the path",
         )
@@ -205,10 +265,13 @@ def _refuse_file(output: Path) -> None:
         raise UsageError("OUTPUT", got=f"a Zarr store, {output}", expected="a folder of images")
 
 
-def _images(root: Path, skip: Path | None, closed: list[OSError]) -> Iterator[Path]:
+def _images(
+    root: Path, skip: Path | None, closed: list[OSError], left_out: list[Path]
+) -> Iterator[Path]:
     """Images below a folder in a fixed order, without what lies in ``skip``.
 
-    ``closed`` gets an error for every folder that cannot be listed.
+    ``closed`` gets an error for every folder that cannot be listed, ``left_out`` what looks like an
+    image and is not read.
     """
     skipped = None if skip is None else _key(skip)
     for folder, names, files in os.walk(root, onerror=closed.append):
@@ -222,8 +285,28 @@ def _images(root: Path, skip: Path | None, closed: list[OSError]) -> Iterator[Pa
             (leaves if is_zarr_store(path) else below).append(name)
         # os.walk goes on with what is left in the list
         names[:] = below
-        kept = [name for name in files if not _is_sidecar(name) and is_image(Path(name))]
+        kept = []
+        for name in sorted(files):
+            path = here / name
+            if _is_sidecar(name):
+                continue
+            if unread_kind(path):
+                left_out.append(path)
+            elif is_image(path) or _holds_image(path):
+                kept.append(name)
         yield from (here / name for name in sorted(kept + leaves))
+
+
+def _holds_image(path: Path) -> bool:
+    """Whether a file is an image by its content; what cannot be read is none."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return is_known(path, head)
 
 
 def _is_sidecar(name: str) -> bool:

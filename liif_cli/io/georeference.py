@@ -49,6 +49,14 @@ class Georeference:
         )
         return found if found.keys or found.tiepoints or found.matrix or found.nodata else None
 
+    @property
+    def nodata_value(self) -> float | None:
+        """The sample that says that nothing was measured; None where none does."""
+        try:
+            return float(self.nodata)
+        except ValueError:
+            return None
+
     @classmethod
     def from_dict(cls, found: Any) -> Georeference | None:
         """The inverse of ``to_dict``; None for anything else."""

@@ -4,6 +4,9 @@ A pixel of a level is the mean of the 2 x 2 pixels under it in the level before,
 rounded half to even: rounding up instead would lighten each level by an eighth of a step. The last
 row or column of an odd side has only its own pixels. So level k is exactly 2**k times coarser, and
 ceil(side / 2**k) long.
+
+Colours are weighted by their alpha, so that those of transparent pixels do not show; where all four
+are transparent, they count alike. Samples that say that nothing was measured do not count.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,8 @@ from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import final_name, output_errors, partial_path
-from liif_cli.io.base import PixelReader, Pixels
+from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.nodata import equals
 from liif_cli.io.shards import Planes, ShardedArray
 from liif_cli.io.tilestore import TileStore
 
@@ -42,14 +47,22 @@ def level_shapes(height: int, width: int, below: int = SMALLEST) -> list[tuple[i
 
 
 def halve(values: npt.NDArray[Any], axes: tuple[int, int] = (-2, -1)) -> npt.NDArray[Any]:
-    """Mean of 2 x 2 over the two axes; unsigned integers half to even, floats in their own type."""
+    """Mean of 2 x 2 over the two axes; whole numbers half to even, floats in their own type."""
     rows, cols = (axis % values.ndim for axis in axes)
     width = [(0, 0)] * values.ndim
     for axis in (rows, cols):
         width[axis] = (0, values.shape[axis] % 2)
     if any(pad for _, pad in width):
         values = np.pad(values, width, mode="edge")
-    whole = values.dtype.kind in "ui"
+    whole = values.dtype in (np.uint8, np.uint16)
+    if not whole and values.dtype != np.float32:
+        # types that few images have, added up in one that holds them all
+        exact = values.astype(np.float64)
+        pairs = _every_second(exact, rows, 0) + _every_second(exact, rows, 1)
+        mean = (_every_second(pairs, cols, 0) + _every_second(pairs, cols, 1)) / 4
+        return np.asarray(
+            (np.rint(mean) if values.dtype.kind in "iu" else mean).astype(values.dtype)
+        )
     wide: Any = {1: np.uint16, 2: np.uint32}[values.dtype.itemsize] if whole else values.dtype
     pairs = np.add(_every_second(values, rows, 0), _every_second(values, rows, 1), dtype=wide)
     total = _every_second(pairs, cols, 0) + _every_second(pairs, cols, 1)
@@ -66,7 +79,62 @@ def _every_second(values: npt.NDArray[Any], axis: int, start: int) -> npt.NDArra
     return values[tuple(cut)]
 
 
-def build_levels(base: ShardedArray, folder: Path, workers: int) -> list[ShardedArray]:
+@dataclass(frozen=True)
+class Weighing:
+    """What counts how much in a reduced level: by ``alpha``, the last channel; not ``nodata``."""
+
+    alpha: bool = False
+    nodata: float | None = None
+
+    @classmethod
+    def of(cls, info: OutputInfo) -> Weighing:
+        """That of an output."""
+        reference = info.georeference
+        return cls(info.alpha, reference.nodata_value if reference is not None else None)
+
+    def halve(self, planes: Planes) -> Planes:
+        """Planes (channels, h, w) of half the size."""
+        holes = self._holes(planes)
+        if holes is not None:
+            planes = np.where(holes, planes.dtype.type(0), planes)
+        plain = halve(planes)
+        if self.alpha:
+            plain[:-1] = _weighted(planes[:-1], planes[-1:], plain[:-1])
+        if holes is not None:
+            measured = (~holes).astype(np.float32)
+            plain = _weighted(planes, measured, plain)
+            plain[halve(measured) == 0] = self.nodata
+        return plain
+
+    def _holes(self, planes: Planes) -> npt.NDArray[np.bool_] | None:
+        """Samples (channels, h, w) that were not measured; None where all were."""
+        if self.nodata is None:
+            return None
+        found = equals(planes, self.nodata)
+        if self.alpha:
+            found[-1] = False
+        if planes.shape[0] - self.alpha == 3:
+            found[:3] = found[:3].all(axis=0)
+        return found if found.any() else None
+
+
+PLAIN = Weighing()
+
+
+def _weighted(planes: Planes, weights: npt.NDArray[Any], plain: Planes) -> Planes:
+    """Means of 2 x 2 of (channels, h, w) by weights (channels or 1, h, w); ``plain`` by none."""
+    wide = weights.astype(np.float64)
+    total = halve(wide)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = halve(planes * wide) / total
+    if plain.dtype.kind in "iu":
+        mean = np.rint(mean)
+    return np.where(total > 0, mean, plain).astype(plain.dtype)
+
+
+def build_levels(
+    base: ShardedArray, folder: Path, workers: int, weighing: Weighing = PLAIN
+) -> list[ShardedArray]:
     """Make what is missing of the levels "1", "2", ... of ``base`` as arrays in ``folder``.
 
     Shards that are there already stay, so that a pyramid that was cut short is gone on with. A
@@ -79,12 +147,16 @@ def build_levels(base: ShardedArray, folder: Path, workers: int) -> list[Sharded
         OutputError: a damaged shard, permission, a full disk.
     """
     shard = max(base.chunk, base.grid.tile_height // 2 // base.chunk * base.chunk)
-    return [base, *_build(base, folder, base.chunk, shard, SMALLEST, workers)]
+    return [base, *_build(base, folder, base.chunk, shard, SMALLEST, workers, weighing)]
 
 
 @contextmanager
 def reduced_levels(
-    pixels: PixelReader, path: Path, workers: int, below: int = SMALLEST
+    pixels: PixelReader,
+    path: Path,
+    workers: int,
+    below: int = SMALLEST,
+    weighing: Weighing = PLAIN,
 ) -> Iterator[list[PixelReader]]:
     """Full resolution and the reduced levels, for the time that an exporter needs them.
 
@@ -96,6 +168,7 @@ def reduced_levels(
         path: the file to write, which says where the levels may lie.
         workers: threads.
         below: levels are added until the longer side is below this.
+        weighing: what counts how much.
 
     Raises:
         OutputError: a damaged shard, permission, a full disk.
@@ -108,12 +181,12 @@ def reduced_levels(
         folder = partial_path(final_name(path))
         try:
             # down to where memory will do
-            ready += _build(ready[-1], folder, _CHUNK, _SHARD // 2, SMALLEST, workers)
-            yield _in_memory(ready[:wanted], wanted)
+            ready += _build(ready[-1], folder, _CHUNK, _SHARD // 2, SMALLEST, workers, weighing)
+            yield _in_memory(ready[:wanted], wanted, weighing)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     else:
-        yield _in_memory(ready[:wanted], wanted)
+        yield _in_memory(ready[:wanted], wanted, weighing)
 
 
 class ArrayLevel:
@@ -129,13 +202,14 @@ class ArrayLevel:
         return self.array[window.to_slices()]
 
 
-def _in_memory(levels: list[PixelReader], count: int) -> list[PixelReader]:
+def _in_memory(levels: list[PixelReader], count: int, weighing: Weighing) -> list[PixelReader]:
     while len(levels) < count:
         finer = levels[-1]
         height, width = level_shapes(finer.height, finer.width, 1)[1]
         array = np.empty((height, width, finer.channels), finer.dtype)
         for window in TileGrid(height, width, _CHUNK, _SHARD):
-            array[window.to_slices()] = halve(finer.read(_below(window, finer)), (0, 1))
+            planes = np.moveaxis(finer.read(_below(window, finer)), 2, 0)
+            array[window.to_slices()] = np.moveaxis(weighing.halve(planes), 0, 2)
         levels = [*levels, ArrayLevel(array)]
     return levels
 
@@ -145,13 +219,19 @@ def _bytes(pixels: PixelReader) -> int:
 
 
 def _build(
-    base: PixelReader, folder: Path, chunk: int, shard: int, below: int, workers: int
+    base: PixelReader,
+    folder: Path,
+    chunk: int,
+    shard: int,
+    below: int,
+    workers: int,
+    weighing: Weighing,
 ) -> list[ShardedArray]:
     """The levels after ``base``."""
     levels: list[ShardedArray] = []
     for number, shape in enumerate(level_shapes(base.height, base.width, below)[1:], 1):
         level = _level(folder / str(number), shape, base, chunk, shard)
-        _fill(levels[-1] if levels else base, level, workers)
+        _fill(levels[-1] if levels else base, level, workers, weighing)
         levels.append(level)
     return levels
 
@@ -182,7 +262,7 @@ def _level(
     )
 
 
-def _fill(finer: PixelReader, level: ShardedArray, workers: int) -> None:
+def _fill(finer: PixelReader, level: ShardedArray, workers: int, weighing: Weighing) -> None:
     """Make the missing shards of ``level`` from the finer one, in threads."""
 
     def make(window: Window) -> None:
@@ -190,7 +270,7 @@ def _fill(finer: PixelReader, level: ShardedArray, workers: int) -> None:
         for strip in TileGrid(window.height, window.width, level.chunk, window.width):
             part = Window(window.row_off + strip.row_off, window.col_off, strip.height, strip.width)
             found = _planes(finer, _below(part, finer))
-            planes[(slice(None), *strip.to_slices())] = halve(found)
+            planes[(slice(None), *strip.to_slices())] = weighing.halve(found)
         level.write_planes(window, planes)
 
     raw = level.grid.tile_height * level.grid.tile_width * level.channels * level.dtype.itemsize

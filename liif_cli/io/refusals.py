@@ -88,8 +88,8 @@ def no_such_page(path: Path, page: int, pages: int) -> InputError:
     )
 
 
-def animated(path: Path, kind: str = "an animation") -> InputError:
-    """More than one picture in a file."""
+def several(path: Path, kind: str) -> InputError:
+    """More than one picture in a file, of which none can be read alone."""
     return InputError(
         str(path), got=kind, expected="one picture", cure="save the pictures as separate files"
     )
@@ -100,18 +100,19 @@ def kind_of_pixels(path: Path, got: str, cure: str = "convert it to gray or RGB"
     return InputError(
         str(path),
         got=got,
-        expected="gray, RGB or bands of 8 or 16 bits (float32 in TIFF and Zarr)",
+        expected="gray, RGB or bands of 8 or 16 bits (of up to 32, and floats, in TIFF and Zarr)",
         cure=cure,
     )
 
 
-def check_finite(path: Path, pixels: Pixels, window: Window) -> None:
-    """Refuse NaN and infinity.
+def check_finite(path: Path, pixels: Pixels, window: Window, nodata: float | None = None) -> None:
+    """Refuse NaN and infinity, but where they are ``nodata``.
 
     Args:
         path: the image.
         pixels: (h, w, channels) of ``window``.
         window: where they lie in the image.
+        nodata: the sample that means that nothing was measured.
 
     Raises:
         InputError: a sample is neither; the first one is named, counted from 0.
@@ -119,6 +120,10 @@ def check_finite(path: Path, pixels: Pixels, window: Window) -> None:
     if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
         return
     bad = ~np.isfinite(pixels)
+    if nodata is not None:
+        bad &= ~(np.isnan(pixels) if np.isnan(nodata) else pixels == np.float32(nodata))
+        if not bad.any():
+            return
     row, col, channel = (int(index) for index in np.argwhere(bad)[0])
     raise InputError(
         str(path),

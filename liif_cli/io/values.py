@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from liif_cli.io.base import Source
+from liif_cli.io.base import Pixels, Source
 from liif_cli.io.gray import equal_colours, large_windows
+from liif_cli.io.nodata import equals
 
 Range = tuple[float, float]
 
+WHOLE = (np.uint8, np.uint16)
+"""Types whose samples span all of them; those of others span what there is."""
 UNIT: Range = (0.0, 1.0)
 
 
@@ -27,36 +32,59 @@ class Measured:
 
 
 def measure(source: Source) -> Measured:
-    """What a float image's samples span, and whether it is gray; whole numbers are not read.
+    """What an image's samples span, and whether it is gray; uint8 and uint16 are not read.
 
-    Whole numbers span their type, whatever values there are. Float samples within [0, 1] are taken
-    as they are; others span what the file states, widened by what it holds, or what it holds. Alpha
-    is in [0, 1] always. Float images are read as a whole for this, in windows of 16 MiB.
+    These span their type, whatever values there are. Float samples within [0, 1] are taken as they
+    are; others, and whole numbers that are signed or have 32 bits, span what the file states,
+    widened by what it holds, or what it holds. Alpha spans [0, 1], or its type. Images are read as
+    a whole for this, in windows of 16 MiB.
 
     Raises:
         InputError: the file is damaged, or a float sample is not finite.
     """
     info = source.info
-    if info.dtype.kind != "f":
+    if info.dtype in WHOLE:
         return Measured(gray=None if info.colours == 3 else False)
     gray = info.colours == 3
     low, high = np.full(info.channels, np.inf), np.full(info.channels, -np.inf)
+    together = info.colours in (1, 3)
+    floats = info.dtype.kind == "f"
+    limits: Any = np.finfo(info.dtype) if floats else np.iinfo(info.dtype)
+    least, most = limits.min, limits.max
     for window in large_windows(info):
         pixels = source.read(window)
-        low = np.minimum(low, pixels.min(axis=(0, 1)))
-        high = np.maximum(high, pixels.max(axis=(0, 1)))
+        holes = _holes(pixels, info.nodata, info.colours if together else 1)
+        low = np.minimum(low, np.min(pixels, axis=(0, 1), initial=most, where=~holes))
+        high = np.maximum(high, np.max(pixels, axis=(0, 1), initial=least, where=~holes))
         gray = gray and equal_colours(pixels)
     low, high = low[: info.colours], high[: info.colours]
-    if info.colours in (1, 3):
+    if together:
         low, high = low.min(keepdims=True), high.max(keepdims=True)
     pairs = zip(low, high, strict=True)
-    return Measured(tuple(_range(float(a), float(b), info.stated_range) for a, b in pairs), gray)
+    stated = info.stated_range
+    ranges = tuple(_range(float(a), float(b), stated, floats=floats) for a, b in pairs)
+    return Measured(ranges, gray)
 
 
-def _range(low: float, high: float, stated: Range | None) -> Range:
+def _holes(pixels: Pixels, nodata: float | None, colours: int) -> npt.NDArray[np.bool_]:
+    """(h, w, channels or 1) of the samples that say that nothing was measured.
+
+    Of 3 ``colours`` all of them have to.
+    """
+    if nodata is None:
+        return np.zeros((1, 1, 1), np.bool_)
+    found = equals(pixels, nodata)
+    if colours == 3:
+        found[..., :3] = found[..., :3].all(axis=-1, keepdims=True)
+    return found
+
+
+def _range(low: float, high: float, stated: Range | None, *, floats: bool) -> Range:
+    if low > high:
+        return UNIT  # it holds nothing at all
     if stated is not None:
         low, high = min(low, stated[0]), max(high, stated[1])
-    elif low >= 0 and high <= 1:
+    elif floats and low >= 0 and high <= 1:
         return UNIT
     # a band of one value
     return (low, high) if high > low else (low, low + 1)

@@ -93,6 +93,9 @@ class RenderPlan:
             cut are always those of the whole.
         unpack: the input is unpacked to the disk first, and read by window from there.
         compression, pyramid: choices that the output's format offers; empty where it offers none.
+        quality: of a lossy output, where it is not its format's own; 0 where it is.
+        nodata: the sample that means that nothing was measured; ``radius`` counts the bleeding of
+            colour where there is one.
         cleanup: how lossy the network is told that the colours are, in [0, 100]; 0 is clean, and
             for models that cannot be told.
         gray: all of the input's three colours are equal everywhere: they go through the network
@@ -133,6 +136,8 @@ class RenderPlan:
     roi: Window | None = None
     unpack: bool = False
     compression: str = ""
+    quality: int = 0
+    nodata: float | None = None
     pyramid: str = ""
     cleanup: float = 0.0
     gray: bool = False
@@ -174,7 +179,7 @@ class RenderPlan:
     @property
     def passes(self) -> list[RenderPass]:
         """Which channels go through the network together."""
-        full = 1.0 if self.dtype == "float32" else float(np.iinfo(self.dtype).max)
+        full = 1.0 if np.dtype(self.dtype).kind == "f" else float(np.iinfo(self.dtype).max)
         return render_passes(self.channels, self.alpha, self.ranges, full, self.gray)
 
     @property
@@ -206,6 +211,8 @@ class RenderPlan:
         # said where they are something only: outputs of before have neither
         choices = {
             "compression": self.compression,
+            "quality": self.quality,
+            "nodata": None if self.nodata is None else str(self.nodata),
             "pyramid": self.pyramid,
             "cleanup": self.cleanup,
             "gray": self.gray,

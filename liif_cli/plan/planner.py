@@ -102,7 +102,7 @@ def make_plan(
             expected="a decoder whose tiling is exact",
         )
     height, width, channels = source.shape
-    if source.alpha:
+    if source.alpha or source.nodata is not None:
         # colour is bled before it is encoded, which takes more pixels around a task's own
         reach = cost.radius[0] + BLEED, cost.radius[1] + BLEED
         cost = dataclasses.replace(cost, radius=reach)
@@ -118,7 +118,7 @@ def make_plan(
     for output in outputs:
         try:
             _check_format(output, region.shape, source)
-            compression = _choose("--compression", spec.compression, output, output.compressions)
+            compression = _compression(spec, source, output)
             _check_compression(compression, output, source)
             pyramid = _choose("--pyramid", spec.pyramid, output, output.pyramids)
             layout = _layout(spec, source, output, out_shape, cost, machine, resume)
@@ -162,6 +162,8 @@ def make_plan(
             roi=spec.roi,
             unpack=layout.unpack,
             compression=compression,
+            quality=_quality(spec, source, output, compression),
+            nodata=source.nodata,
             pyramid=pyramid,
             cleanup=_cleanup(spec, source, cost),
         )
@@ -248,6 +250,12 @@ def _check_format(output: OutputFacts, out_shape: tuple[int, int], source: Input
             if channels - source.alpha in (1, 3)
             else "use --format tiff or --format zarr",
         )
+    if source.nodata is not None and not output.nodata:
+        raise OutputError(
+            f"{output.format} cannot say where nothing was measured ({output.path})",
+            got=f"an input whose nodata is {source.nodata:g}",
+            cure="use --format tiff, cog or zarr",
+        )
     if output.max_side is not None and max(out_shape) > output.max_side:
         raise OutputError(
             f"{output.format} cannot hold this size ({output.path})",
@@ -266,6 +274,30 @@ def _check_compression(compression: str, output: OutputFacts, source: InputFacts
             expected=expected,
             cure="leave out --compression",
         )
+
+
+def _compression(spec: RenderSpec, source: InputFacts, output: OutputFacts) -> str:
+    """What was asked for; else a WebP without loss stays one, and all others have the default.
+
+    Raises:
+        UsageError: the format does not offer it.
+    """
+    found = _choose("--compression", spec.compression, output, output.compressions)
+    if output.format != "webp":
+        return found
+    same = source.format == "webp" and not source.cleanup
+    # as it was before there was a choice, so that outputs of then stay finished
+    plain = "" if found == "lossy" else found
+    return "lossless" if same and spec.compression == "auto" else plain
+
+
+def _quality(spec: RenderSpec, source: InputFacts, output: OutputFacts, compression: str) -> int:
+    """What was asked for, else that of a lossy input where it is above the format's own; or 0."""
+    if compression in ("lossless", "png") or not (output.quality or compression == "jpeg"):
+        return 0
+    own = round(100 - source.cleanup) if source.cleanup and output.quality else 0
+    found = spec.quality or max(own, output.quality)
+    return 0 if found == output.quality else found
 
 
 def _choose(option: str, wanted: str, output: OutputFacts, offered: tuple[str, ...]) -> str:

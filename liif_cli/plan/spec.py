@@ -10,7 +10,7 @@ from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 
 FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr", "cog", "dzi")
-COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "none")
+COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "lossy", "lossless", "none")
 PYRAMIDS = ("auto", "subifd", "pages", "none")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 TILE_RANGE = (64, 8192)
@@ -34,6 +34,10 @@ class RenderSpec:
         max_memory: bytes of the whole process; None is half of the free memory, 4 GiB at most.
         self_ensemble: average the results of the 8 flips and turns of the input.
         overwrite: replace outputs that were made by something else.
+        quality: of lossy outputs, 1 to 100; None is the format's own, or the input's where that is
+            higher.
+        keep_extension: a suffix that changes stays in the output's name: "a.bmp.png".
+        strict: files that look like images and are not read are failures.
         page: of inputs of several pages, counted from 1; None is the first.
         strip_metadata: leave EXIF, XMP and provenance out of the outputs.
         max_input_pixels: inputs above are refused; None is ``WHOLE_INPUT_PIXELS`` for formats that
@@ -57,6 +61,8 @@ class RenderSpec:
     max_memory: int | None = None
     self_ensemble: bool = False
     overwrite: bool = False
+    keep_extension: bool = False
+    strict: bool = False
     page: int | None = None
     strip_metadata: bool = False
     max_input_pixels: int | None = None
@@ -65,6 +71,7 @@ class RenderSpec:
     compression: str = "auto"
     pyramid: str = "auto"
     cleanup: float | None = None
+    quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,8 @@ class InputFacts:
     ``unpack_bytes`` while it is unpacked instead, None where it cannot be.
     ``digest`` identifies the content. ``alpha``: the last channel is alpha. ``ranges``: (black,
     white) of all colours together, or a pair a band; none where all span their sample type.
-    ``cleanup`` is how lossy the file is (``io.base.ImageInfo``).
+    ``cleanup`` is how lossy the file is, ``nodata`` the sample that means that nothing was
+    measured (``io.base.ImageInfo``).
     """
 
     path: str
@@ -149,6 +157,7 @@ class InputFacts:
     page: int = 1
     unpack_bytes: int | None = None
     cleanup: float = 0.0
+    nodata: float | None = None
 
 
 @dataclass(frozen=True)
@@ -169,4 +178,6 @@ class OutputFacts:
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    quality: int = 0
+    nodata: bool = True
     disk: float = 1.0

@@ -24,6 +24,7 @@ from liif_cli.ui.format import (
     size_of,
 )
 from liif_cli.ui.progress import batch_progress, plan_details
+from liif_cli.ui.report import left_out
 
 
 def dry_run_batch(
@@ -47,6 +48,8 @@ def dry_run_batch(
         for image in planned:
             if image.plan:
                 _line(console, f"{image.input}: {plan_details(image.plan)}")
+    if batch.left_out:
+        _line(console, left_out(batch.left_out))
     failed = sum(image.plan is None for image in planned)
     finished = sum(image.skipped for image in planned)
     plans = [image.plan for image in planned if image.plan and not image.skipped]

@@ -466,6 +466,24 @@ def render_options(command: F) -> F:
             help="Page of inputs of several pages, counted from 1. [default: the first]",
         ),
         click.option(
+            "--quality",
+            type=click.IntRange(1, 100),
+            metavar="N",
+            help="Quality of lossy outputs, 1 to 100. [default: 95, of Deep Zoom 90; that of the "
+            "input where it is higher]",
+        ),
+        click.option(
+            "--keep-extension",
+            is_flag=True,
+            help="Keep a suffix that changes in the output's name: a.bmp becomes a.bmp.png, and "
+            "does not meet a.png.",
+        ),
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="Count files of a folder that look like images and are not read as failed.",
+        ),
+        click.option(
             "--strip-metadata",
             is_flag=True,
             help="Leave EXIF, XMP and the note of how it was made out of the outputs; the colour "

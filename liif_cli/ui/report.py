@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -10,8 +12,11 @@ from rich.table import Table
 
 from liif_cli.engine.results import BatchReport, ImageResult
 from liif_cli.errors import printable
-from liif_cli.ui.format import duration, megapixels, named, rate, shown
+from liif_cli.io.discover import unread_kind
+from liif_cli.ui.format import counted, duration, megapixels, named, rate, shown
 
+LISTED = 8
+"""Names on a line at most."""
 STATUSES = ("done", "skipped", "failed", "interrupted")
 
 
@@ -38,6 +43,8 @@ def print_summary(report: BatchReport, console: Console) -> None:
         _line(console, f"[bold red]failed: {len(failed)} of {len(report.results)}[/]")
         for result in failed:
             _line(console, f"  {shown(named(result.input, result.error or 'no reason given'))}")
+    if report.left_out:
+        _line(console, shown(left_out(report.left_out)))
     if report.out_of_time:
         _line(console, f"{report.out_of_time}: {_rest(report)}; the same command resumes")
     elif report.interrupted:
@@ -54,7 +61,17 @@ def report_data(report: BatchReport) -> dict[str, Any]:
             status: sum(result.status == status for result in report.results) for status in STATUSES
         },
         "images": [_image(result) for result in report.results],
+        "left_out": [
+            {"input": printable(path), "kind": unread_kind(path)} for path in report.left_out
+        ],
     }
+
+
+def left_out(paths: Sequence[Path]) -> str:
+    """A line that says which files look like images and are not read, some of them by name."""
+    names = ", ".join(path.name for path in paths[:LISTED])
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return f"left out, of kinds that are not read: {counted(len(paths), 'file')}: {names}{more}"
 
 
 def _image(result: ImageResult) -> dict[str, Any]:

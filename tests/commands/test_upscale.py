@@ -299,6 +299,52 @@ def test_dry_run_prints_and_leaves_nothing(tmp_path: Path) -> None:
     assert last.startswith("2 images, 0 of them would fail and 0 are finished; 0.00307 Mpx and ")
 
 
+def test_what_is_left_out_is_said_and_failed_where_that_is_asked(tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    for name in ("b.svg", "c.dcm", "notes.txt"):
+        (tmp_path / "in" / name).write_text("what it is")
+    command = (tmp_path / "in", tmp_path / "out", "--scale", 2)
+    said = "left out, of kinds that are not read: 2 files: b.svg, c.dcm"
+    assert said in bicubic(*command, "--dry-run").stdout
+    report = tmp_path / "report.json"
+    result = bicubic(*command, "--report", report)
+    assert (result.exit_code, said in result.stderr) == (0, True)
+    data = json.loads(report.read_text())
+    assert [Path(each["input"]).name for each in data["left_out"]] == ["b.svg", "c.dcm"]
+    assert data["left_out"][0]["kind"] == "a drawing (.svg)"
+    assert len(data["images"]) == 1
+    result = bicubic(*command, "--strict", "--report", report)
+    assert result.exit_code == 1
+    assert "b.svg: got a drawing (.svg)" in result.stderr
+    data = json.loads(report.read_text())
+    assert [each["status"] for each in data["images"]] == ["skipped", "failed", "failed"]
+    assert data["left_out"] == []
+
+
+def test_images_of_one_name_and_two_kinds(tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/a.bmp", seed=1)
+    result = bicubic(tmp_path / "in", tmp_path / "out", "--scale", 2)
+    assert result.exit_code == 1
+    assert "--keep-extension" in result.stderr
+    result = bicubic(tmp_path / "in", tmp_path / "both", "--scale", 2, "--keep-extension")
+    assert result.exit_code == 0, result.stderr
+    assert files(tmp_path / "both") == ["a.bmp.png", "a.png"]
+
+
+def test_the_first_page_is_said_to_be_it(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (9, 8), colour) for colour in ("red", "blue")]
+    (tmp_path / "in").mkdir()
+    frames[0].save(tmp_path / "in/a.gif", save_all=True, append_images=frames[1:])
+    command = (tmp_path / "in", tmp_path / "out", "--scale", 2)
+    result = bicubic(*command)
+    assert "a.gif: the first of 2 pages; --page takes another" in result.stderr
+    result = bicubic(*command, "--page", 2, "--suffix", "-2")
+    assert (result.exit_code, "pages" in result.stderr) == (0, False)
+    shown = [Image.open(tmp_path / "out" / name).getpixel((5, 5)) for name in ("a.png", "a-2.png")]
+    assert shown == [(255, 0, 0), (0, 0, 255)]
+
+
 def test_dry_run_says_what_would_fail_or_be_skipped(tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     command = (tmp_path / "in", tmp_path / "out", "--scale", 2)

@@ -112,6 +112,19 @@ def test_bleeding_weighs_by_alpha():
     np.testing.assert_allclose(found[0, :, 0], [10, (7.5 + 10), 40])
 
 
+def test_colours_of_faint_pixels_give_way_to_those_beside_them():
+    colours = np.ones((1, 4, 3), np.float32)
+    colours[0, 0] = (0.8, 0.1, 0.0)
+    alpha = np.float32([[1, 3 / 255, 3 / 255, 0.5]])
+    found = bleed(colours, alpha)
+    np.testing.assert_allclose(found[0, 1], colours[0, 0], atol=0.03)
+    # between both sides it is the mean of them, and what is seen stays
+    assert (found[0, 2] > 0.5).all()
+    np.testing.assert_array_equal(found[0, [0, 3]], colours[0, [0, 3]])
+    # where nothing is seen nearby, nothing is changed
+    np.testing.assert_array_equal(bleed(colours, np.full((1, 4), 0.02, np.float32)), colours)
+
+
 def test_bleeding_of_windows_equals_the_whole():
     pixels = image(4).astype(np.float32)
     alpha = pixels[..., 3] / np.float32(255)

@@ -231,7 +231,7 @@ def test_one_bad_image_does_not_stop_the_others(
     (folder / "empty.png").touch()
     (folder / "._photo.png").write_bytes(b"sidecar")
     (folder / "Thumbs.db").write_bytes(b"sidecar")
-    tifffile.imwrite(folder / "signed.tif", np.zeros((9, 9), np.int16))
+    tifffile.imwrite(folder / "signed.tif", np.zeros((9, 9), np.int64))
     report = upscale_batch(folder, tmp_path / "out", spec_of(), listen=events)
     ended = {result.input.name: result for result in report.results}
     assert {name: result.status for name, result in ended.items()} == {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ import zarr
 from PIL import Image, ImageCms, PngImagePlugin
 
 from liif_cli.engine.batch import BatchReport, upscale_batch
+from liif_cli.engine.events import Listener, Warned
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.plan.spec import RenderSpec
+from tests.engine.conftest import Events
 
 HEIGHT, WIDTH = 40, 56
 
@@ -32,9 +33,11 @@ def smooth(channels: int, dtype: Any = np.uint8) -> np.ndarray:
     return found[..., 0] if channels == 1 else found
 
 
-def upscale(source: Path, target: Path, **options: Any) -> BatchReport:
+def upscale(
+    source: Path, target: Path, listen: Listener = lambda event: None, **options: Any
+) -> BatchReport:
     spec = RenderSpec(SizeRequest.from_scale(options.pop("scale", "2")), "bicubic", **options)
-    return upscale_batch(source, target, spec, listen=lambda event: None)
+    return upscale_batch(source, target, spec, listen=listen)
 
 
 def made(source: Path, target: Path, **options: Any) -> Path:
@@ -297,7 +300,7 @@ def test_five_bands(tmp_path, suffix):
         np.testing.assert_array_equal(tifffile.imread(made(alone, name)), found[..., band])
 
 
-def test_pages(tmp_path, caplog):
+def test_pages(tmp_path):
     source = tmp_path / "pages.tif"
     pages = [Image.fromarray(np.roll(smooth(3), 9 * k, axis=1)) for k in range(3)]
     pages[0].save(source, save_all=True, append_images=pages[1:])
@@ -306,9 +309,9 @@ def test_pages(tmp_path, caplog):
         assert found.shape == (2 * HEIGHT, 2 * WIDTH, 3)
         middle = found[::2, ::2].astype(int) - np.asarray(pages[page - 1])
         assert np.abs(middle[:, 16:40]).mean() < 6
-    with caplog.at_level(logging.INFO, "liif_cli"):
-        first = tifffile.imread(made(source, tmp_path / "first.tif"))
-    assert "the first of 3 pages" in caplog.text
+    events = Events()
+    first = tifffile.imread(made(source, tmp_path / "first.tif", listen=events))
+    assert any("the first of 3 pages" in event.message for event in events.of(Warned))
     np.testing.assert_array_equal(first, tifffile.imread(tmp_path / "out1.tif"))
     assert "expected 1 to 3" in failure(source, tmp_path / "out4.tif", page=4)
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import ImageCms
 
 from liif_cli.geometry.window import Window
+from liif_cli.io.pyramid import halve
 
 
 def make_picture(height: int, width: int, channels: int = 3, dtype: Any = np.uint8) -> np.ndarray:
@@ -24,6 +25,22 @@ def make_picture(height: int, width: int, channels: int = 3, dtype: Any = np.uin
     else:
         found = np.round(values * np.iinfo(dtype).max).astype(dtype)
     return found[..., 0] if channels == 1 else found
+
+
+def half(pixels: np.ndarray, alpha: bool = False) -> np.ndarray:
+    """Means of 2 x 2 pixels (h, w, channels); of colours by alpha, the last channel."""
+    plain = halve(pixels, (0, 1))
+    if not alpha:
+        return plain
+    odd = [(0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)]
+    exact = np.pad(pixels, odd, mode="edge").astype(np.float64)
+    height, width, channels = exact.shape
+    blocks = exact.reshape(height // 2, 2, width // 2, 2, channels)
+    weights = blocks[..., -1:]
+    total = weights.sum(axis=(1, 3))
+    mean = (blocks[..., :-1] * weights).sum(axis=(1, 3)) / np.maximum(total, 1)
+    colours = np.where(total > 0, np.rint(mean), plain[..., :-1])
+    return np.concatenate([colours, plain[..., -1:]], axis=2).astype(pixels.dtype)
 
 
 class ArrayReader:

@@ -12,7 +12,7 @@ from liif_cli.cli import liif
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.base import OutputInfo
 from liif_cli.io.georeference import Georeference
-from liif_cli.io.pyramid import halve
+from tests.io.conftest import half
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio (extra cog) is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:rasterio")
@@ -117,7 +117,7 @@ def test_every_level(tmp_path, picture, reader, dtype, channels, profile):
             assert file.tags()["TIFFTAG_SOFTWARE"] == "liif" or level is not None
             alpha = rasterio.enums.ColorInterp.alpha
             assert (file.colorinterp[-1] == alpha) == info.alpha
-        pixels = halve(pixels, (0, 1))
+        pixels = half(pixels, info.alpha)
     source = open_source(path) if channels in (1, 3) else None
     if source is not None:
         assert source.info.resolution == pytest.approx((300, 150))

@@ -20,7 +20,7 @@ from liif_cli.io import exporter_for
 from liif_cli.io.atomic import atomic_path
 from liif_cli.io.base import OutputInfo
 from liif_cli.io.deepzoom import DeepZoom
-from liif_cli.io.pyramid import halve
+from tests.io.conftest import half
 
 
 def write(path: Path, pixels, reader, **info) -> Path:
@@ -47,7 +47,7 @@ def test_every_level_tile_by_tile(tmp_path, picture, reader, channels):
             with Image.open(file) as image:
                 found = np.asarray(image).reshape(*image.size[::-1], channels)
             np.testing.assert_array_equal(found, pixels[rows, cols])
-        pixels = halve(pixels, (0, 1))
+        pixels = half(pixels, alpha)
     image = DeepZoom.open(path)
     assert (image.height, image.width, image.suffix) == (531, 780, "png")
     assert all(image.damage(tile) is None for tile in image.tiles())

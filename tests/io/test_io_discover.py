@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 
 from liif_cli.errors import UsageError
-from liif_cli.io.discover import check_clashes, discover
+from liif_cli.io import image_suffixes
+from liif_cli.io.discover import (
+    _UNREAD_SUFFIXES,
+    check_clashes,
+    discover,
+    unread,
+    unread_kind,
+)
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -131,10 +139,56 @@ def test_output_beside_input_is_not_read_again(photos):
     assert outputs(pairs, photos) == ["a_x4.png", "b_x4_x4.png"]
 
 
+def test_what_holds_an_image_is_one_whatever_its_name(photos, tmp_path):
+    picture = np.zeros((4, 5, 3), np.uint8)
+    for name, kind in (("scan", "PNG"), ("photo.000", "JPEG"), ("a.data", "TIFF")):
+        Image.fromarray(picture).save(photos / name, kind)
+    touch(photos, "empty", "b.gif")
+    (photos / "notes").write_text("no image")
+    (photos / ".hidden").write_bytes((photos / "scan").read_bytes())
+    pairs = discover(photos, tmp_path / "out")
+    assert [pair.input.name for pair in pairs] == ["a.data", "b.gif", "photo.000", "scan"]
+
+
+def test_what_looks_like_an_image_and_is_not_read_is_named(photos, tmp_path):
+    names = ["a.svg", "b.DCM", "c.exr", "sub/d.nef"]
+    touch(photos, *names, "e.txt", "f.xml", "e.png", ".a.svg", "Thumbs.db")
+    # a raw photo is a TIFF file in which the photo is not what a TIFF reader finds
+    (photos / "sub/d.nef").write_bytes(b"II*\0" + bytes(60))
+    left_out: list[Path] = []
+    pairs = discover(photos, tmp_path / "out", left_out=left_out)
+    assert [pair.input.name for pair in pairs] == ["e.png"]
+    assert [path.relative_to(photos).as_posix() for path in left_out] == names
+    assert unread_kind(left_out[1]) == "a medical image (.dcm)"
+    failing = unread(left_out[3], photos)
+    assert (failing.relative, failing.wanted) == (Path("sub/d.nef"), None)
+    (photos / "e.png").unlink()
+    with pytest.raises(UsageError, match="but 4 files of kinds that are not read"):
+        discover(photos, tmp_path / "out")
+
+
+def test_what_is_read_is_not_said_to_be_left_out():
+    assert not _UNREAD_SUFFIXES.keys() & image_suffixes()
+
+
+def test_an_extension_is_kept_where_it_changes(photos, tmp_path):
+    touch(photos, "a.bmp", "a.png", "b.gif")
+    pairs = discover(photos, tmp_path / "out", keep_extension=True)
+    named = [pair.output(pair.wanted or "png").name for pair in pairs]
+    assert named == ["a.bmp.png", "a.png", "b.gif.png"]
+    check_clashes([(pair, "png") for pair in pairs])
+    pairs = discover(photos, tmp_path / "out", format="tiff", suffix="_x2", keep_extension=True)
+    assert [pair.output("tiff").name for pair in pairs] == [
+        "a_x2.bmp.tif",
+        "a_x2.png.tif",
+        "b_x2.gif.tif",
+    ]
+
+
 def test_clashes_name_both(photos, tmp_path):
     touch(photos, "a.png", "a.jpg")
     discover(photos, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"a\.jpg and .*a\.png to .*a\.tif.*auto"):
+    with pytest.raises(UsageError, match=r"a\.jpg and .*a\.png to .*a\.tif.*--keep-extension"):
         discover(photos, tmp_path / "out", format="tiff")
 
 

@@ -30,18 +30,42 @@ def with_alpha(picture, mode: str = "RGBA") -> Image.Image:
     return image
 
 
+def bmp_with_alpha(pixels: np.ndarray) -> bytes:
+    """A BMP of version 4, whose header has a mask for alpha."""
+    height, width = pixels.shape[:2]
+    data = np.ascontiguousarray(pixels[::-1, :, [2, 1, 0, 3]]).tobytes()
+    head = struct.pack("<2sIHHI", b"BM", 122 + len(data), 0, 0, 122)
+    info = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(data), 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    return head + info + masks + b"BGRs" + bytes(48) + data
+
+
 # --- alpha
+
+
+@pytest.mark.parametrize("padding", ["zeros", "ones", "anything"])
+def test_the_padding_of_a_bmp_is_no_alpha(tmp_path, picture, read_all, padding):
+    path = tmp_path / "padded.bmp"
+    image = with_alpha(picture)
+    if padding != "anything":
+        image.putalpha(0 if padding == "zeros" else 255)
+    # Pillow writes the fourth byte of 32 bits, and a header without a mask for it
+    image.save(path)
+    info = open_source(path).info
+    assert (info.channels, info.alpha) == (3, False)
+    np.testing.assert_array_equal(read_all(path), np.asarray(Image.open(path).convert("RGB")))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".avif", ".tif", ".bmp"])
 def test_alpha_is_read(tmp_path, picture, read_all, suffix):
     path = tmp_path / f"alpha{suffix}"
-    with_alpha(picture).save(path, **({"lossless": True} if suffix == ".webp" else {}))
+    if suffix == ".bmp":
+        path.write_bytes(bmp_with_alpha(np.asarray(with_alpha(picture))))
+    else:
+        with_alpha(picture).save(path, **({"lossless": True} if suffix == ".webp" else {}))
     info = open_source(path).info
     assert (info.channels, info.alpha, info.colours) == (4, True, 3)
-    # Pillow writes alpha into a BMP's fourth byte, and does not read it
-    written = with_alpha(picture) if suffix == ".bmp" else Image.open(path).convert("RGBA")
-    found, expected = read_all(path), np.asarray(written)
+    found, expected = read_all(path), np.asarray(Image.open(path).convert("RGBA"))
     np.testing.assert_array_equal(found[..., 3], expected[..., 3])
     # libwebp may change colours that nobody sees
     seen = expected[..., 3] > 0

@@ -14,6 +14,7 @@ from liif_cli.io import exporter_for
 from liif_cli.io.base import OutputInfo
 from liif_cli.io.pyramid import halve
 from liif_cli.io.tilestore import TileStore, metadata_damage
+from tests.io.conftest import half
 
 INFO = OutputInfo(resolution=(300, 150), software="liif 1.2", provenance={"model": "m"})
 
@@ -68,7 +69,7 @@ def test_ome_zarr_reads_every_level(written):
     assert len(node.data) == 3
     for level in node.data:
         np.testing.assert_array_equal(np.asarray(level), np.moveaxis(pixels, 2, 0))
-        pixels = halve(pixels, (0, 1))
+        pixels = half(pixels, pixels.shape[2] in (2, 4))
 
 
 def test_zarr_reads_every_level_and_finds_the_codecs(written):
@@ -88,7 +89,7 @@ def test_zarr_reads_every_level_and_finds_the_codecs(written):
         if number:
             # the first pixel's centre: the mean of the centres under it
             assert translation[0]["translation"][1:] == [np.arange(2**number).mean()] * 2
-        pixels = halve(pixels, (0, 1))
+        pixels = half(pixels, pixels.shape[2] in (2, 4))
     assert max(array.shape[1:]) < 512
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 import zarr
@@ -32,6 +33,10 @@ def save(path: Path, pixels: np.ndarray, **options) -> None:
         tifffile.imwrite(
             path, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack", **options
         )
+    elif path.suffix == ".heic":
+        pillow_heif.from_pillow(Image.fromarray(pixels)).save(path, **options)
+    elif path.suffix == ".jxl":
+        path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
     elif pixels.dtype == np.uint16 and pixels.ndim == 3:
         path.write_bytes(imagecodecs.png_encode(pixels))
     else:
@@ -46,6 +51,13 @@ SAMPLES = {
     "avif": (".avif", {}),
     "tiff": (".tif", {"compression": "tiff_lzw"}),
     "zarr": (".zarr", {}),
+    "heic": (".heic", {"quality": 90}),
+    "gif": (".gif", {}),
+    "jxl": (".jxl", {}),
+    "jp2": (".jp2", {}),
+    "pnm": (".ppm", {}),
+    "qoi": (".qoi", {}),
+    "pillow": (".pcx", {}),
 }
 WHOLE = Window.whole(HEIGHT, WIDTH)
 
@@ -61,6 +73,12 @@ def sample(request, tmp_path, picture) -> Path:
 def reference(path: Path) -> np.ndarray:
     if path.is_dir():
         return np.asarray(zarr.open_array(str(path), mode="r"))
+    data = path.read_bytes()
+    if data[4:12] == b"ftypheic":
+        return np.asarray(pillow_heif.read_heif(data))
+    if data.startswith(b"\xff\x0a"):
+        # which no other reader at hand knows
+        return imagecodecs.jpegxl_decode(data)
     return np.asarray(Image.open(path).convert("RGB"))
 
 
@@ -110,6 +128,8 @@ def test_truncated_file_is_named(sample):
 def test_garbage_behind_the_magic_is_an_input_error(sample, read_all):
     if sample.is_dir():
         pytest.skip("a folder has no magic")
+    if sample.suffix == ".ppm":
+        pytest.skip("whatever lies behind its header are samples")
     data = bytearray(sample.read_bytes())
     data[16:] = bytes(len(data) - 16)
     sample.write_bytes(data)
@@ -326,15 +346,6 @@ def test_orientations_compose():
 
 
 # --- refused by name
-
-
-@pytest.mark.parametrize("suffix", [".png", ".webp", ".avif"])
-def test_animations_are_refused(tmp_path, picture, suffix):
-    path = tmp_path / f"moving{suffix}"
-    frames = [Image.fromarray(np.roll(picture(HEIGHT, WIDTH), k * 9, axis=1)) for k in range(3)]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50)
-    with pytest.raises(InputError, match=r"animation|sequence"):
-        open_source(path)
 
 
 # --- profile and resolution

@@ -94,9 +94,9 @@ def test_sparse_tiff_is_zero_where_nothing_was_written(tmp_path, read_all):
 @pytest.mark.parametrize(
     ("shape", "dtype", "options", "match"),
     [
-        ((20, 30), np.float64, {}, "float samples of 64 bits"),
-        ((20, 30), np.int16, {}, "signed samples of 16 bits"),
-        ((20, 30), np.uint32, {}, "unsigned samples of 32 bits"),
+        ((20, 30), np.uint64, {}, "unsigned samples of 64 bits"),
+        ((20, 30), np.int64, {}, "signed samples of 64 bits"),
+        ((20, 30), np.complex64, {}, "unknown samples of 64 bits"),
         ((20, 30, 3), np.uint8, {"photometric": "cielab"}, "CIELAB"),
     ],
 )

@@ -11,7 +11,7 @@ import tifffile
 from liif_cli.errors import OutputError
 from liif_cli.io import exporter_for
 from liif_cli.io.base import OutputInfo
-from liif_cli.io.pyramid import halve
+from tests.io.conftest import half
 
 SIZE = (131, 1030)
 KINDS = [
@@ -29,8 +29,9 @@ KINDS = [
 
 def expected(pixels: np.ndarray) -> list[np.ndarray]:
     """(height, width, channels) of full resolution and of the two levels of ``SIZE``."""
-    half = halve(pixels, (0, 1))
-    return [pixels, half, halve(half, (0, 1))]
+    alpha = pixels.shape[2] in (2, 4)
+    smaller = half(pixels, alpha)
+    return [pixels, smaller, half(smaller, alpha)]
 
 
 def write(folder: Path, pixels: np.ndarray, reader, **info) -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from liif_cli.errors import OutputError
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import final_name, output_errors, partial_path
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import DTYPES, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.exporters.tiff import needs_bigtiff, write_levels
 from liif_cli.io.limits import check_compression, check_limit
@@ -30,12 +31,15 @@ class CogExporter:
     name = "cog"
     suffixes = (".tif", ".tiff")
     needs = "rasterio"
-    dtypes = ("uint8", "uint16", "float32")
+    dtypes = tuple(name for name in DTYPES if name != "float16")
     max_side = None
     streams = True
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ("deflate", "zstd", "lzw", "jpeg", "none")
     pyramids: tuple[str, ...] = ()
+    quality = 0
+    nodata = True
+    carries = abilities("ICC", "XMP", "resolution", "georeference")
     disk = 3.0  # levels, the plain TIFF and its copy, a third more each
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -44,7 +48,7 @@ class CogExporter:
         Raises:
             OutputError: permission, a full disk, or a limit of the format or the compression.
         """
-        from liif_cli.io.pyramid import reduced_levels
+        from liif_cli.io.pyramid import Weighing, reduced_levels
 
         check_limit(self, pixels, path, info.alpha)
         codec = info.compression or self.compressions[0]
@@ -54,15 +58,16 @@ class CogExporter:
         lossless = OutputInfo(**{**vars(info), "compression": "deflate"})
         with output_errors(path):
             try:
-                with reduced_levels(pixels, path, codec_workers()) as levels:
+                weighing = Weighing.of(info)
+                with reduced_levels(pixels, path, codec_workers(), weighing=weighing) as levels:
                     write_levels(levels, plain, lossless, subifds=False)
                     count = len(levels)
-                _copy(plain, path, _options(pixels, codec, count))
+                _copy(plain, path, _options(pixels, codec, count, info.quality or _QUALITY))
             finally:
                 plain.unlink(missing_ok=True)
 
 
-def _options(pixels: PixelReader, codec: str, levels: int) -> dict[str, Any]:
+def _options(pixels: PixelReader, codec: str, levels: int, quality: int) -> dict[str, Any]:
     options = {
         "compress": codec.upper(),
         "blocksize": _TILE,
@@ -71,7 +76,7 @@ def _options(pixels: PixelReader, codec: str, levels: int) -> dict[str, Any]:
         "num_threads": codec_workers(),
     }
     if codec == "jpeg":
-        return {**options, "quality": _QUALITY, "overview_quality": _QUALITY}
+        return {**options, "quality": quality, "overview_quality": quality}
     if codec == "none":
         return options
     # of GDAL's levels, what the plain TIFF has

@@ -10,6 +10,7 @@ import numpy as np
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import atomic_path, final_name, output_errors, remove_stale
 from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.deepzoom import DeepZoom, tiles_folder
@@ -36,6 +37,9 @@ class DeepZoomExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ("auto", "jpeg", "png")
     pyramids: tuple[str, ...] = ()
+    quality = _QUALITY
+    nodata = False
+    carries = abilities("ICC")
     disk = 5 / 3  # the levels twice
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -45,7 +49,7 @@ class DeepZoomExporter:
             OutputError: permission, a full disk, a limit of the format, or a folder of that name
                 that holds something else.
         """
-        from liif_cli.io.pyramid import reduced_levels
+        from liif_cli.io.pyramid import Weighing, reduced_levels
 
         check_limit(self, pixels, path, info.alpha)
         kind = info.compression
@@ -61,10 +65,12 @@ class DeepZoomExporter:
             path.touch()  # whether it may be written turns out before the work
             with (
                 atomic_path(folder) as partial,
-                reduced_levels(pixels, path, codec_workers(), below=2) as levels,
+                reduced_levels(
+                    pixels, path, codec_workers(), below=2, weighing=Weighing.of(info)
+                ) as levels,
             ):
                 for number, level in enumerate(reversed(levels)):
-                    _write_level(image, number, level, partial, info.icc)
+                    _write_level(image, number, level, partial, info)
                 if path != final:
                     # no descriptor of earlier tiles stays beside these
                     final.unlink(missing_ok=True)
@@ -86,7 +92,7 @@ def _write_level(
     number: int,
     level: PixelReader,
     folder: Path,
-    icc: bytes | None,
+    info: OutputInfo,
 ) -> None:
     """Write the tiles of a level, several at once, in threads."""
     (folder / str(number)).mkdir(parents=True)
@@ -103,7 +109,7 @@ def _write_level(
         found = level.read(around)
         for place in places:
             piece = found[image.window(place).relative_to(around).to_slices()]
-            image.tile_path(place, folder).write_bytes(_encode(piece, image.suffix, icc))
+            image.tile_path(place, folder).write_bytes(_encode(piece, image.suffix, info))
 
     with ThreadPoolExecutor(codec_workers()) as pool:
         jobs = [
@@ -117,7 +123,7 @@ def _write_level(
             raise
 
 
-def _encode(pixels: Pixels, kind: str, icc: bytes | None) -> bytes:
+def _encode(pixels: Pixels, kind: str, info: OutputInfo) -> bytes:
     """A tile as a file; browsers heed the colour profile of each."""
     import imagecodecs
 
@@ -125,6 +131,6 @@ def _encode(pixels: Pixels, kind: str, icc: bytes | None) -> bytes:
 
     pixels = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     if kind == "png":
-        return png.with_profile(bytes(imagecodecs.png_encode(pixels, level=6)), icc)
-    data = imagecodecs.jpeg8_encode(pixels, level=_QUALITY, subsampling="444")
-    return jpeg.with_profile(bytes(data), icc)
+        return png.with_profile(bytes(imagecodecs.png_encode(pixels, level=6)), info.icc)
+    data = imagecodecs.jpeg8_encode(pixels, level=info.quality or _QUALITY, subsampling="444")
+    return jpeg.with_profile(bytes(data), info.icc)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
 from liif_cli.io.exif import HEADER
@@ -33,6 +34,9 @@ class JpegExporter:
     channels: tuple[int, ...] | None = (1, 3)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    quality = _QUALITY
+    nodata = False
+    carries = abilities("ICC", "EXIF", "XMP", "resolution")
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -47,7 +51,7 @@ class JpegExporter:
         image = pixels.read(whole(pixels))
         data = imagecodecs.jpeg8_encode(
             np.ascontiguousarray(image[..., 0] if pixels.channels == 1 else image),
-            level=_QUALITY,
+            level=info.quality or _QUALITY,
             subsampling="444",
         )
         with output_errors(path), path.open("wb") as file:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import bands, codec_workers, pixel_bytes
@@ -48,6 +49,9 @@ class PngExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    quality = 0
+    nodata = False
+    carries = abilities("ICC", "EXIF", "XMP", "resolution")
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -65,6 +69,8 @@ class PngExporter:
             _chunk(file, b"IHDR", size)
             if info.icc is not None:
                 _chunk(file, b"iCCP", b"icc\0\0" + zlib.compress(info.icc))
+            for name, data in info.colour.items():
+                _chunk(file, name, data)
             if info.resolution is not None:
                 x, y = (round(value / _INCH) for value in info.resolution)
                 _chunk(file, b"pHYs", struct.pack(">IIB", x, y, 1))

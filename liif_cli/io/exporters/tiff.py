@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from liif_cli.geometry.grid import TileGrid
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import DTYPES, OutputInfo, PixelReader, Pixels
 from liif_cli.io.exporters.bands import codec_workers, pixel_bytes
 from liif_cli.io.limits import check_compression, check_limit
 
@@ -29,7 +30,7 @@ _CODECS: dict[str, dict[str, Any]] = {
     "deflate": {"compression": "zlib", "compressionargs": {"level": 1}, "predictor": True},
     "zstd": {"compression": "zstd", "compressionargs": {"level": 3}, "predictor": True},
     "lzw": {"compression": "lzw", "predictor": True},
-    "jpeg": {"compression": "jpeg", "compressionargs": {"level": _QUALITY}},
+    "jpeg": {"compression": "jpeg"},
     "none": {},
 }
 
@@ -43,12 +44,15 @@ class TiffExporter:
 
     name = "tiff"
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
-    dtypes = ("uint8", "uint16", "float32")
+    dtypes = DTYPES
     max_side = None
     streams = True
     channels: tuple[int, ...] | None = None
     compressions = ("deflate", "zstd", "lzw", "jpeg", "none")
     pyramids = ("subifd", "pages", "none")
+    quality = 0
+    nodata = True
+    carries = abilities("ICC", "XMP", "resolution", "georeference")
     disk = 5 / 3  # the levels twice
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -57,7 +61,7 @@ class TiffExporter:
         Raises:
             OutputError: permission, a full disk, or a limit of the format or the compression.
         """
-        from liif_cli.io.pyramid import reduced_levels
+        from liif_cli.io.pyramid import Weighing, reduced_levels
 
         check_limit(self, pixels, path, info.alpha)
         pyramid = info.pyramid or self.pyramids[0]
@@ -65,7 +69,9 @@ class TiffExporter:
         options = {} if pyramid != "none" else {"below": below}
         with (
             output_errors(path),
-            reduced_levels(pixels, path, codec_workers(), **options) as levels,
+            reduced_levels(
+                pixels, path, codec_workers(), weighing=Weighing.of(info), **options
+            ) as levels,
         ):
             write_levels(levels, path, info, subifds=pyramid == "subifd")
 
@@ -92,6 +98,9 @@ def write_levels(
 
     codec = info.compression or TiffExporter.compressions[0]
     check_compression(codec, levels[0], path, info.alpha)
+    lossy: dict[str, Any] = (
+        {"compressionargs": {"level": info.quality or _QUALITY}} if codec == "jpeg" else {}
+    )
     extra = len(info.icc or b"") + len(info.xmp or b"") + len(json.dumps(info.provenance))
     big = needs_bigtiff(levels[0], extra, codec=codec, reduced=len(levels) > 1)
     with tifffile.TiffWriter(path, bigtiff=big) as tiff:
@@ -117,6 +126,7 @@ def write_levels(
                 metadata=None,
                 **_layout(level, info.alpha),
                 **_CODECS[codec],
+                **lossy,
                 **(first if number == 0 else {"subfiletype": _REDUCED, "software": False}),
             )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import whole
@@ -17,7 +18,7 @@ _HAS_ICC, _HAS_ALPHA, _HAS_EXIF, _HAS_XMP = 0x20, 0x10, 0x08, 0x04
 
 
 class WebpExporter:
-    """8 bits RGB with and without alpha, lossy with the format's own 4:2:0 chroma.
+    """8 bits RGB with and without alpha; lossy, with the format's own 4:2:0 chroma, or lossless.
 
     The whole image is held. WebP knows no gray (it is written as RGB with equal channels) and
     no resolution.
@@ -29,8 +30,11 @@ class WebpExporter:
     max_side = 16383
     streams = False
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ()
+    compressions: tuple[str, ...] = ("lossy", "lossless")
     pyramids: tuple[str, ...] = ()
+    quality = _QUALITY
+    nodata = False
+    carries = abilities("ICC", "EXIF", "XMP")
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -45,8 +49,10 @@ class WebpExporter:
         image = pixels.read(whole(pixels))
         if pixels.channels < 3:
             image = np.concatenate([np.repeat(image[..., :1], 3, axis=2), image[..., 1:]], axis=2)
+        lossless = info.compression == "lossless"
+        level = None if lossless else info.quality or _QUALITY
         data = bytes(
-            imagecodecs.webp_encode(np.ascontiguousarray(image), level=_QUALITY, lossless=False)
+            imagecodecs.webp_encode(np.ascontiguousarray(image), level=level, lossless=lossless)
         )
         if info.icc is not None or info.exif is not None or info.xmp is not None:
             data = _extended(data, info, pixels.height, pixels.width)

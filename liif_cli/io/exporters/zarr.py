@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import final_name, output_errors
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import DTYPES, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_limit
 
@@ -25,12 +26,15 @@ class ZarrExporter:
 
     name = "zarr"
     suffixes = (".zarr",)
-    dtypes = ("uint8", "uint16", "float32")
+    dtypes = DTYPES
     max_side = None
     streams = True
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    quality = 0
+    nodata = True
+    carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
     disk = 1 / 3  # the levels
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -58,9 +62,10 @@ def finish(store: Any, path: Path, info: OutputInfo) -> None:
         OutputError: a damaged shard, permission, a full disk.
     """
     from liif_cli.io.omezarr import ome_attributes
-    from liif_cli.io.pyramid import build_levels
+    from liif_cli.io.pyramid import Weighing, build_levels
 
-    levels = build_levels(store.base, store.path, codec_workers())
+    weighing = Weighing.of(info)
+    levels = build_levels(store.base, store.path, codec_workers(), weighing)
     attributes = {"ome": ome_attributes(final_name(path).stem, levels, info), **_attributes(info)}
     # one put: from here on it is an image
     store.annotate(attributes, levels=len(levels))

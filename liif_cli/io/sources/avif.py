@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import av1
-from liif_cli.io.refusals import animated, damaged, kind_of_pixels, truncated
+from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
+from liif_cli.io.sources.frames import frame
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _ALPHA_URNS = (
@@ -33,6 +36,7 @@ class AvifSource(WholeFileSource):
 
     format = "avif"
     suffixes = (".avif",)
+    reads = abilities("8", "16", "alpha", "ICC", "pages")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -41,12 +45,15 @@ class AvifSource(WholeFileSource):
 
     @staticmethod
     def read_header(path: Path, file: BinaryIO) -> Header:
-        ftyp, meta = _top_boxes(path, file)
-        if ftyp[:4] == b"avis":
-            raise animated(path, "an AVIF image sequence")
-        return _header(path, file, meta)
+        boxes = _top_boxes(path, file)
+        header = _header(path, file, boxes[b"meta"])
+        if boxes[b"ftyp"][:4] != b"avis" or b"moov" not in boxes:
+            return header
+        return dataclasses.replace(header, pages=_frames(boxes[b"moov"]))
 
     def decode(self, data: bytes) -> Pixels:
+        if self.info.pages > 1:
+            return frame(data, self._page, alpha=self.info.alpha)
         import imagecodecs
 
         pixels: Pixels = imagecodecs.avif_decode(data)
@@ -62,8 +69,17 @@ class AvifSource(WholeFileSource):
         return _av1_bits(data[found + 4 : found + 8])
 
 
-def _top_boxes(path: Path, file: BinaryIO) -> tuple[bytes, bytes]:
-    """Bodies of the ftyp and meta boxes; every box must end within the file."""
+def _frames(moov: bytes) -> int:
+    """Frames of the first track of a sequence: of its sample sizes (ISO/IEC 14496-12, 8.7.3)."""
+    body = moov
+    for wanted in (b"trak", b"mdia", b"minf", b"stbl", b"stsz"):
+        body = next(inner for name, inner in _boxes(body) if name == wanted)
+    count: int = struct.unpack_from(">I", body, 8)[0]
+    return max(1, count)
+
+
+def _top_boxes(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
+    """Bodies of the ftyp, meta and moov boxes by name; every box must end within the file."""
     end = file.seek(0, 2)
     at, found = 0, dict[bytes, bytes]()
     while at < end:
@@ -75,14 +91,16 @@ def _top_boxes(path: Path, file: BinaryIO) -> tuple[bytes, bytes]:
             size = end - at
         if size < 8 or at + size > end:
             raise truncated(path, f"it ends in its {name.decode('latin-1')} box")
-        if name in (b"ftyp", b"meta"):
+        if name in (b"ftyp", b"meta", b"moov"):
             if size > _MOST_META:
                 raise damaged(path, f"a {name.decode()} box of {size:,} bytes")
             found[name] = file.read(at + size - file.tell())
         at += size
-    if len(found) < 2:
-        raise truncated(path, "no meta box") if b"ftyp" in found else damaged(path, "no ftyp box")
-    return found[b"ftyp"], found[b"meta"]
+    if b"ftyp" not in found:
+        raise damaged(path, "no ftyp box")
+    if b"meta" not in found:
+        raise truncated(path, "no meta box")
+    return found
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

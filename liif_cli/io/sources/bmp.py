@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
+from liif_cli.io.opencv import opencv
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
@@ -28,7 +31,8 @@ class BmpSource(WholeFileSource):
     """A BMP file; a palette is expanded to RGB, or to gray where all its entries are gray."""
 
     format = "bmp"
-    suffixes = (".bmp", ".dib")
+    suffixes = (".bmp",)
+    reads = abilities("8", "alpha", "resolution")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -55,7 +59,7 @@ class BmpSource(WholeFileSource):
         if bits not in _BITS[method]:
             raise damaged(path, f"{bits} bits a pixel with compression {method}")
         masks = _masks(path, file, body, method)
-        alpha = _has_alpha(path, masks, bits)
+        alpha = bool(masks and masks[3])
         height = abs(height)
         stride = (width * bits + 31) // 32 * 4
         needed = (
@@ -72,8 +76,6 @@ class BmpSource(WholeFileSource):
             table = read_exactly(path, file, entry * (colours or 1 << bits), "its palette")
             palette = np.frombuffer(table, np.uint8).reshape(-1, entry)[:, :3]
             channels = 1 if bool((palette == palette[:, :1]).all()) else 3
-        elif bits == 32 and method == _RGB:
-            alpha = _fourth_byte_varies(path, file, offset, stride, height)
         return Header(
             height,
             width,
@@ -86,28 +88,25 @@ class BmpSource(WholeFileSource):
 
     def decode(self, data: bytes) -> Pixels:
         size, method = struct.unpack_from("<I12xI", data, 14)
-        if self.info.alpha:
-            return _with_alpha(data)
+        if size != _CORE_HEADER and method in (_BITFIELDS, _ALPHABITFIELDS):
+            rest = io.BytesIO(data[14 + size :])
+            masks = _masks(self.info.path, rest, data[18 : 14 + size], method)
+            return _by_masks(data, masks[: self.info.channels])
         if size == _CORE_HEADER or method in (_RLE8, _RLE4):
             # the one library at hand that knows these
-            import cv2
-
-            found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if found is None:
-                raise ValueError("the codec found no image")
-            return np.ascontiguousarray(found[..., ::-1])
+            return _by_opencv(data)
         import imagecodecs
 
-        pixels: Pixels = imagecodecs.bmp_decode(data)
-        # of masks of three colours in 32 bits it makes four, the last one empty
+        try:
+            pixels: Pixels = imagecodecs.bmp_decode(data)
+        except (ValueError, RuntimeError):
+            # it is strict about sizes that say nothing of the pixels
+            return _by_opencv(data)
+        # 32 bits have a fourth byte, which is no alpha
         return pixels[..., :3] if pixels.ndim == 3 else pixels
 
 
 _HEADERS = (_CORE_HEADER, 40, 52, 56, 64, 108, 124)
-
-
-# blue, green, red, alpha in the order of the bytes: the one layout with alpha that writers use
-_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)
 
 
 def _masks(path: Path, file: BinaryIO, body: bytes, method: int) -> tuple[int, ...]:
@@ -127,34 +126,27 @@ def _masks(path: Path, file: BinaryIO, body: bytes, method: int) -> tuple[int, .
     return masks
 
 
-def _has_alpha(path: Path, masks: tuple[int, ...], bits: int) -> bool:
-    """Whether the header names an alpha mask.
+def _by_opencv(data: bytes) -> Pixels:
+    cv2 = opencv()
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if found is None:
+        raise ValueError("the codec found no image")
+    return np.ascontiguousarray(found[..., ::-1])
 
-    Raises:
-        InputError: it does, for a layout other than one byte each.
+
+def _by_masks(data: bytes, masks: tuple[int, ...]) -> Pixels:
+    """Pixels (h, w, masks) of 16 or 32 bits, the bits of each mask over the whole range.
+
+    The bottom row comes first unless the height is negative.
     """
-    if not masks or not masks[3]:
-        return False
-    if bits != 32 or masks != _MASKS:
-        raise kind_of_pixels(path, "a BMP with alpha of an unusual layout", "save it as PNG")
-    return True
-
-
-def _with_alpha(data: bytes) -> Pixels:
-    """Pixels (h, w, 4) of 32 bits, bottom row first unless the height is negative."""
-    offset, width, height = struct.unpack_from("<I4xii", data, 10)
-    stored = np.frombuffer(data, np.uint8, abs(height) * width * 4, offset)
-    pixels = stored.reshape(abs(height), width, 4)[:: -1 if height > 0 else 1]
-    return np.ascontiguousarray(pixels[..., [2, 1, 0, 3]])
-
-
-def _fourth_byte_varies(path: Path, file: BinaryIO, offset: int, stride: int, height: int) -> bool:
-    """Some writers put alpha where the format has an unused byte: constant means unused."""
-    file.seek(offset)
-    first: int | None = None
-    for _ in range(height):
-        row = np.frombuffer(read_exactly(path, file, stride, "its pixels"), np.uint8)[3::4]
-        first = int(row[0]) if first is None else first
-        if (row != first).any():
-            return True
-    return False
+    offset, width, height, bits = struct.unpack_from("<I4xii2xH", data, 10)
+    stride = (width * bits + 31) // 32 * 4
+    rows = np.frombuffer(data, np.uint8, stride * abs(height), offset).reshape(abs(height), stride)
+    words = rows[:, : width * bits // 8].copy().view("<u2" if bits == 16 else "<u4")
+    words = words[:: -1 if height > 0 else 1].astype(np.uint64)
+    found = np.empty((*words.shape, len(masks)), np.uint8)
+    for channel, mask in enumerate(masks):
+        top = mask // (mask & -mask)
+        values = (words & mask) // (mask & -mask)
+        found[..., channel] = (values * 255 + top // 2) // top
+    return found

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
 from liif_cli.io.cmyk import Inks, srgb_profile, to_rgb
 from liif_cli.io.exif import HEADER, ExifFacts, read_exif
@@ -39,6 +40,7 @@ class JpegSource(WholeFileSource):
 
     format = "jpg"
     suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+    reads = abilities("8", "CMYK", "ICC", "EXIF", "XMP", "resolution")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -107,8 +109,9 @@ class JpegSource(WholeFileSource):
 
 def _marker(path: Path, file: BinaryIO) -> int:
     byte = read_exactly(path, file, 1, "its header")
-    if byte != b"\xff":
-        raise damaged(path, "no marker where one should be")
+    while byte != b"\xff":
+        # libjpeg passes over what lies between markers, too
+        byte = read_exactly(path, file, 1, "its header")
     while byte == b"\xff":
         byte = read_exactly(path, file, 1, "its header")
     return byte[0]

@@ -10,11 +10,15 @@ from typing import BinaryIO
 import numpy as np
 
 from liif_cli.geometry.window import Window
+from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
+from liif_cli.io.exif import HEADER as EXIF_HEADER
 from liif_cli.io.exif import ExifFacts, read_exif
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
-from liif_cli.io.refusals import animated, damaged, reading, truncated
+from liif_cli.io.pngcolour import COLOUR_CHUNKS, colour_chunks
+from liif_cli.io.refusals import damaged, reading, truncated
+from liif_cli.io.sources.frames import frame
 from liif_cli.io.sources.png_bands import PngRows
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 from liif_cli.io.unpack import band_rows, upright_band
@@ -28,7 +32,10 @@ _KEPT = {
     b"iCCP": "colour profile",
     b"pHYs": "resolution",
     b"eXIf": "EXIF",
+    b"acTL": "animation",
+    **dict.fromkeys(COLOUR_CHUNKS, "colour space"),
 }
+_ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 _PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _BITS = {
     _GRAY: (1, 2, 4, 8, 16),
@@ -38,6 +45,7 @@ _BITS = {
     _RGBA: (8, 16),
 }
 _XMP = b"XML:com.adobe.xmp\0"
+_RAW = b"Raw profile type "
 _INCH = 0.0254
 
 
@@ -49,6 +57,7 @@ class PngSource(WholeFileSource):
 
     format = "png"
     suffixes = (".png",)
+    reads = abilities("8", "16", "alpha", "ICC", "EXIF", "XMP", "resolution", "pages")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -67,8 +76,6 @@ class PngSource(WholeFileSource):
             raise damaged(path, f"colour type {colour} of {bits} bits")
         if methods[:2] != [0, 0] or methods[2] > 1:
             raise damaged(path, f"methods {methods}")
-        if b"acTL" in chunks:
-            raise animated(path)
         if b"IDAT" not in chunks:
             raise damaged(path, "it holds no pixels")
         if colour == _PALETTE and not chunks.get(b"PLTE"):
@@ -76,6 +83,7 @@ class PngSource(WholeFileSource):
         palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8)
         gray = colour in (_GRAY, _GRAY_ALPHA) or (colour == _PALETTE and _is_gray(palette))
         alpha = colour in (_GRAY_ALPHA, _RGBA) or b"tRNS" in chunks
+        icc = _profile(chunks[b"iCCP"], metadata) if b"iCCP" in chunks else None
         exif = read_exif(chunks[b"eXIf"]) if b"eXIf" in chunks else ExifFacts()
         return Header(
             height,
@@ -83,18 +91,20 @@ class PngSource(WholeFileSource):
             channels=(1 if gray else 3) + alpha,
             dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
             orientation=Orientation.from_exif(exif.orientation),
-            icc=_profile(chunks[b"iCCP"], metadata) if b"iCCP" in chunks else None,
+            icc=icc,
             resolution=_resolution(chunks.get(b"pHYs", b"")) or exif.resolution,
             alpha=alpha,
             exif=chunks.get(b"eXIf"),
             xmp=chunks.get(_XMP),
             kind="palette" if colour == _PALETTE else "",
             dropped=metadata.dropped,
+            pages=_pages(chunks),
+            colour=colour_chunks(chunks) if icc is None else {},
         )
 
     def _unpack_bytes(self, path: Path) -> int | None:
         rows = PngRows(path)
-        if rows.interlace:
+        if rows.interlace or self._page > 1:
             return None
         # rows filtered, plain, in two small files and decoded, in up to 8 bytes a pixel
         per_row: int = 6 * rows.row_bytes + 8 * rows.width
@@ -116,8 +126,9 @@ class PngSource(WholeFileSource):
 
     def _load(self, path: Path) -> bytes:
         """The chunks that make the pixels: none that the codec would inflate, or warn of."""
+        wanted = _PIXELS if self._page == 1 else _PIXELS | _ANIMATION
         with path.open("rb") as file:
-            places = [(at, size) for name, at, size in _places(path, file) if name in _PIXELS]
+            places = [(at, size) for name, at, size in _places(path, file) if name in wanted]
             data = bytearray(len(_MAGIC) + sum(size for _, size in places))
             view = memoryview(data)
             view[: len(_MAGIC)] = _MAGIC
@@ -130,10 +141,29 @@ class PngSource(WholeFileSource):
         return bytes(view)
 
     def decode(self, data: bytes) -> Pixels:
+        if self._page > 1:
+            return self._frame(data)
         import imagecodecs
 
         pixels: Pixels = imagecodecs.png_decode(data)
         return pixels
+
+    def _frame(self, data: bytes) -> Pixels:
+        """A later frame of an animation, which the picture for plain readers may not be part of."""
+        number = self._page - (data.find(b"fcTL") > data.find(b"IDAT"))
+        pixels = frame(data, number, alpha=self.info.alpha)
+        if pixels.dtype != self.info.dtype:
+            return pixels.astype(self.info.dtype) * 257
+        return pixels
+
+
+def _pages(chunks: dict[bytes, bytes]) -> int:
+    """Pictures of an animation: its frames, and the one for plain readers where it is none."""
+    if len(chunks.get(b"acTL", b"")) != 8 or b"fcTL" not in chunks:
+        return 1
+    order = list(chunks)
+    apart = order.index(b"fcTL") > order.index(b"IDAT")
+    return int.from_bytes(chunks[b"acTL"][:4], "big") + apart
 
 
 def _places(path: Path, file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -162,13 +192,43 @@ def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes
             packet = _packet(text, metadata) if text is not None else None
             if packet is not None:
                 found.setdefault(_XMP, packet)
+        elif name in (b"tEXt", b"zTXt") and file.read(len(_RAW)) == _RAW:
+            body = metadata.read("EXIF", file, size - 12 - len(_RAW))
+            if body is not None:
+                _raw_profile(name, body, found, metadata)
         elif name in _KEPT:
+            file.seek(at + 8)
             data = metadata.read(_KEPT[name], file, size - 12)
             if data is not None:
                 found.setdefault(name, data)
         else:
             found.setdefault(name, b"")
     return found
+
+
+def _raw_profile(name: bytes, body: bytes, found: dict[bytes, bytes], metadata: Metadata) -> None:
+    """EXIF or XMP as ImageMagick writes them: the kind, a number of bytes, and those in hex.
+
+    ``body`` is a text chunk behind the start of its keyword.
+    """
+    kind, _, text = body.partition(b"\0")
+    what = {b"exif": "EXIF", b"APP1": "EXIF", b"xmp": "XMP"}.get(kind)
+    if what is None:
+        return
+    if name == b"zTXt":
+        inflated = metadata.inflated(what, text[1:])
+        if inflated is None:
+            return
+        text = inflated
+    try:
+        data = bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))
+    except ValueError:
+        metadata.drop(what, "which is damaged: it is no hexadecimal text")
+        return
+    if what == "EXIF" and data.startswith(EXIF_HEADER):
+        found.setdefault(b"eXIf", data.removeprefix(EXIF_HEADER))
+    elif what == "XMP":
+        found.setdefault(_XMP, data)
 
 
 def _packet(text: bytes, metadata: Metadata) -> bytes | None:

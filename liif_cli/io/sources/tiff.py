@@ -14,18 +14,19 @@ import numpy as np
 from liif_cli.errors import InputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
+from liif_cli.io.abilities import abilities
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import srgb_profile, to_rgb
 from liif_cli.io.georeference import CODES, Georeference
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import (
-    animated,
     check_finite,
     damaged,
     kind_of_pixels,
     no_such_page,
     reading,
+    several,
     truncated,
 )
 from liif_cli.io.sources.jpeg import jpeg_level
@@ -34,6 +35,9 @@ from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 from liif_cli.io.unpack import band_rows, upright_band
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_PLAIN = _BLACK_IS_ZERO, _RGB
+_PACKED = 12
+"""Bits of samples that are packed, and given as 16."""
 _JPEG = {6, 7}
 _NEW_JPEG, _WEBP = 7, 50001
 _REDUCED, _MASK = 1, 4
@@ -66,7 +70,21 @@ class TiffSource:
 
     format = "tiff"
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
-    paged = True
+    reads = abilities(
+        "8",
+        "16",
+        "float",
+        "wide",
+        "alpha",
+        "bands",
+        "CMYK",
+        "ICC",
+        "XMP",
+        "resolution",
+        "georeference",
+        "pages",
+        "window",
+    )
 
     def __init__(self, path: Path, page: int = 1) -> None:
         import tifffile
@@ -212,7 +230,9 @@ class TiffSource:
         if self._lut is not None:
             # one bit a sample is decoded to bool, which would select instead of index
             pixels = self._lut[pixels[..., 0].astype(np.uint8, copy=False)]
-        elif self._page.photometric == _WHITE_IS_ZERO:
+        elif self._page.bitspersample == _PACKED:
+            pixels = pixels << 4 | pixels >> 8
+        if self._lut is None and self._page.photometric == _WHITE_IS_ZERO:
             pixels = np.iinfo(pixels.dtype).max - pixels
         elif self._inks:
             try:
@@ -220,7 +240,7 @@ class TiffSource:
             except (RuntimeError, ValueError) as error:
                 raise damaged(self._path, f"its profile: {error}") from error
         upright = np.ascontiguousarray(self._orientation.apply(pixels))
-        check_finite(self._path, upright, window)
+        check_finite(self._path, upright, window, self.info.nodata)
         return straight(upright) if self._alpha == _PREMULTIPLIED else upright
 
     def _read_rows(self, window: Window) -> Pixels:
@@ -349,7 +369,7 @@ def _kind(path: Path, page: Any) -> int:
     photometric, samples = int(page.photometric), page.samplesperpixel
     name = getattr(page.photometric, "name", str(page.photometric))
     if page.imagedepth > 1:
-        raise animated(path, f"a TIFF volume of {page.imagedepth} planes")
+        raise several(path, f"a TIFF volume of {page.imagedepth} planes")
     if photometric == _YCBCR and int(page.compression) not in _JPEG:
         raise kind_of_pixels(path, "a YCbCr TIFF without JPEG compression")
     expected = {
@@ -368,10 +388,11 @@ def _kind(path: Path, page: Any) -> int:
     if photometric == _SEPARATED and page.tags.valueof(332, 1) != 1:
         raise kind_of_pixels(path, "a TIFF of inks other than CMYK")
     bits, sample_format = page.bitspersample, int(page.sampleformat)
-    integer = sample_format == 1 and bits in (1, 2, 4, 8, 16)
+    integer = sample_format == 1 and bits in (1, 2, 4, 8, 12, 16, 32)
+    integer |= sample_format == 2 and bits in (8, 16, 32) and photometric in _PLAIN
     if (bits < 8 and (samples > 1 or not plain)) or (bits > 8 and photometric == _PALETTE):
         integer = False
-    floating = sample_format == 3 and bits == 32 and photometric in (_BLACK_IS_ZERO, _RGB)
+    floating = sample_format == 3 and bits in (16, 32, 64) and photometric in _PLAIN
     if page.dtype is None or not (integer or floating):
         kind = {1: "unsigned", 2: "signed", 3: "float"}.get(sample_format, "unknown")
         raise kind_of_pixels(path, f"{kind} samples of {bits} bits ({name})")

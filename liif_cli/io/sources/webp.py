@@ -9,16 +9,20 @@ from typing import BinaryIO
 
 import numpy as np
 
+from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
 from liif_cli.io.exif import HEADER, ExifFacts, read_exif
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import vp8
-from liif_cli.io.refusals import animated, damaged, truncated
+from liif_cli.io.refusals import damaged, truncated
+from liif_cli.io.sources.frames import frame
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _ANIMATION, _ALPHA = 0x02, 0x10
 _FIRST_ROWS = 16
+_FRAME = 16
+"""Bytes of a frame of an animation before its chunks."""
 _METADATA = {b"ICCP": "colour profile", b"EXIF": "EXIF", b"XMP ": "XMP"}
 
 
@@ -29,6 +33,7 @@ class WebpSource(WholeFileSource):
 
     format = "webp"
     suffixes = (".webp",)
+    reads = abilities("8", "alpha", "ICC", "EXIF", "XMP", "resolution", "pages")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -37,10 +42,8 @@ class WebpSource(WholeFileSource):
     @staticmethod
     def read_header(path: Path, file: BinaryIO) -> Header:
         metadata = Metadata()
-        chunks = _chunks(path, file, metadata)
+        chunks, frames = _chunks(path, file, metadata)
         flags = chunks.get(b"VP8X", b"\0")[0]
-        if flags & _ANIMATION or b"ANIM" in chunks:
-            raise animated(path)
         height, width, in_bitstream = _size(path, chunks)
         alpha = bool(flags & _ALPHA) or b"ALPH" in chunks or in_bitstream
         exif = read_exif(chunks[b"EXIF"]) if b"EXIF" in chunks else ExifFacts()
@@ -57,12 +60,16 @@ class WebpSource(WholeFileSource):
             xmp=chunks.get(b"XMP "),
             cleanup=_level(chunks),
             dropped=metadata.dropped,
+            pages=max(1, frames),
         )
 
     def decode(self, data: bytes) -> Pixels:
         import imagecodecs
 
-        pixels: Pixels = imagecodecs.webp_decode(data, hasalpha=self.info.alpha)
+        if data[12:16] == b"VP8X" and data[20] & _ANIMATION:
+            pixels = frame(data, self._page, alpha=self.info.alpha)
+        else:
+            pixels = imagecodecs.webp_decode(data, hasalpha=self.info.alpha)
         if self.info.cleanup and _neutral(pixels[:_FIRST_ROWS]) and _neutral(pixels):
             pixels = pixels if pixels.flags.writeable else pixels.copy()
             pixels[..., 1] = pixels[..., 0]
@@ -86,15 +93,19 @@ def webp_level(path: Path, data: bytes) -> float:
     Raises:
         InputError: it is none, or is cut short.
     """
-    return _level(_chunks(path, io.BytesIO(data), Metadata()))
+    return _level(_chunks(path, io.BytesIO(data), Metadata())[0])
 
 
 def _level(chunks: dict[bytes, bytes]) -> float:
-    return vp8.level_of(chunks[b"VP8 "]) if b"VP8 " in chunks else 0.0
+    still = chunks.get(b"VP8 ", b"")
+    first = chunks.get(b"ANMF", b"")
+    if first[_FRAME:].startswith(b"VP8 "):
+        still = first[_FRAME + 8 :]
+    return vp8.level_of(still) if still else 0.0
 
 
-def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes]:
-    """Chunks by name, of the image itself only its header."""
+def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> tuple[dict[bytes, bytes], int]:
+    """Chunks by name, of the image itself only its header; and how many are frames."""
     size = file.seek(0, 2)
     file.seek(0)
     riff, length, webp = struct.unpack("<4sI4s", read_exactly(path, file, 12, "its header"))
@@ -104,6 +115,7 @@ def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes
     if end > size:
         raise truncated(path, f"{size} of {end} bytes")
     found: dict[bytes, bytes] = {}
+    frames = 0
     while file.tell() + 8 <= end:
         name, length = struct.unpack("<4sI", read_exactly(path, file, 8, "its chunks"))
         after = file.tell() + length + length % 2
@@ -111,14 +123,18 @@ def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes
             if after <= end + 1 and metadata.fits(_METADATA[name], length):
                 found.setdefault(name, read_exactly(path, file, length, f"its {name!r} chunk"))
         else:
-            kept = min(length, vp8.HEADER_BYTES)
+            frames += name == b"ANMF"
+            kept = min(length, vp8.HEADER_BYTES + _FRAME + 8)
             found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
         file.seek(after)
-    return found
+    return found, frames
 
 
 def _size(path: Path, chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:
     """(height, width, alpha) from the bitstream (RFC 6386, section 9.1; RFC 9649, section 3.4)."""
+    if b"ANIM" in chunks and len(chunks.get(b"VP8X", b"")) >= 10:
+        width, height = (int.from_bytes(chunks[b"VP8X"][at : at + 3], "little") for at in (4, 7))
+        return height + 1, width + 1, False
     lossy, lossless = chunks.get(b"VP8 ", b""), chunks.get(b"VP8L", b"")
     if len(lossy) >= 10 and lossy[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", lossy[6:10])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, ClassVar
@@ -15,7 +16,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import Inks
 from liif_cli.io.orientation import UPRIGHT, Orientation
-from liif_cli.io.refusals import damaged, reading, truncated
+from liif_cli.io.refusals import damaged, no_such_page, reading, truncated
 
 # a damaged header may say anything
 DAMAGE = (
@@ -27,6 +28,7 @@ DAMAGE = (
     AttributeError,
     ArithmeticError,
     RecursionError,
+    StopIteration,
 )
 _SPARE_BYTES = 256 * 2**20
 
@@ -36,7 +38,9 @@ class Header:
     """What a file's header says; ``height`` and ``width`` as stored, before the orientation.
 
     ``channels`` are those of the pixels as they are given, alpha included; ``inks`` says how
-    those of a CMYK file were made. ``cleanup`` and ``dropped`` are those of ``ImageInfo``.
+    those of a CMYK file were made. ``cleanup``, ``dropped`` and ``colour`` are those of
+    ``ImageInfo``.
+    ``pages`` are the frames of an animation, or the pictures of a file of several.
     """
 
     height: int
@@ -53,32 +57,40 @@ class Header:
     inks: Inks | None = None
     cleanup: float = 0.0
     dropped: tuple[str, ...] = ()
+    pages: int = 1
+    colour: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 class WholeFileSource:
     """Base of sources that decode the whole file at the first read, under a lock.
 
-    A format gives ``read_header`` and ``decode``.
+    A format gives ``read_header`` and ``decode``; one that may hold several pictures decodes
+    ``info.page``.
 
     Args:
         path: the file; opening reads no more than its header.
+        page: which of its pictures, counted from 1.
 
     Raises:
-        InputError: the file cannot be read, or is of a kind that is refused.
+        InputError: the file cannot be read, is of a kind that is refused, or has no such page.
     """
 
     format: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    reads: ClassVar[frozenset[str]]
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page: int = 1) -> None:
+        self._page = page
         try:
             with reading(path), path.open("rb") as file:
-                self._header = header = self.read_header(path, file)
+                self._header = header = self.read_page_header(path, file, page)
                 size = file.seek(0, 2)
         except DAMAGE as error:
             raise damaged(path, f"its header: {error}") from error
         if header.height < 1 or header.width < 1:
             raise damaged(path, f"a size of {header.width}x{header.height}")
+        if not 1 <= page <= header.pages:
+            raise no_such_page(path, page, header.pages)
         _check_file_size(path, header, size)
         height, width = header.orientation.shape(header.height, header.width)
         self.info = ImageInfo(
@@ -98,6 +110,9 @@ class WholeFileSource:
             unpack_bytes=self._unpack_bytes(path),
             cleanup=header.cleanup,
             dropped=header.dropped,
+            page=page,
+            pages=header.pages,
+            colour=header.colour,
         )
         self._pixels: Pixels | None = None
         self._lock = Lock()
@@ -115,6 +130,15 @@ class WholeFileSource:
             InputError: the header is damaged, or the image of a kind that is refused.
         """
         raise NotImplementedError
+
+    @classmethod
+    def read_page_header(cls, path: Path, file: BinaryIO, page: int) -> Header:
+        """The header of one of several pictures, or of the first one where it is not there.
+
+        Raises:
+            InputError: see ``read_header``.
+        """
+        return cls.read_header(path, file)
 
     def decode(self, data: bytes) -> Pixels:
         """Decode the file's bytes to (height, width) or (height, width, channels), as stored.

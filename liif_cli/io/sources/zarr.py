@@ -11,10 +11,17 @@ import numpy as np
 
 from liif_cli.errors import InputError, OutputError
 from liif_cli.geometry.window import Window
-from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.abilities import abilities
+from liif_cli.io.base import DTYPES, ImageInfo, Pixels
 from liif_cli.io.georeference import Georeference
 from liif_cli.io.metadata import Metadata
-from liif_cli.io.refusals import check_finite, check_regular, damaged, kind_of_pixels
+from liif_cli.io.refusals import (
+    check_finite,
+    check_regular,
+    damaged,
+    kind_of_pixels,
+    no_such_page,
+)
 from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 
 _MARKERS = ("zarr.json", ".zarray", ".zgroup")
@@ -48,13 +55,29 @@ class ZarrSource:
 
     format = "zarr"
     suffixes = (".zarr",)
+    reads = abilities(
+        "8",
+        "16",
+        "float",
+        "wide",
+        "alpha",
+        "bands",
+        "ICC",
+        "EXIF",
+        "XMP",
+        "resolution",
+        "georeference",
+        "window",
+    )
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page: int = 1) -> None:
         from liif_cli.io.zarrcodecs import bounded_codecs
 
         self._path = path
         if not is_zarr_store(path):
             raise InputError(str(path), got="no Zarr metadata", expected="a Zarr array or group")
+        if page != 1:
+            raise no_such_page(path, page, 1)
         _check_files(path)
         with bounded_codecs():
             array, names, attributes = _open(path)
@@ -62,7 +85,7 @@ class ZarrSource:
         self._axes = _axes(path, array.shape, names)
         rows, cols, channels = self._axes
         count = 1 if channels is None else array.shape[channels]
-        if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.float32):
+        if array.dtype.newbyteorder("=").name not in DTYPES:
             raise kind_of_pixels(path, f"samples of type {array.dtype}")
         if 0 in array.shape:
             raise damaged(path, f"an empty array of shape {array.shape}")
@@ -115,7 +138,7 @@ class ZarrSource:
         pixels = found.transpose([sorted(kept).index(axis) for axis in kept])
         if channels is None:
             pixels = pixels[..., np.newaxis]
-        check_finite(self._path, pixels, window)
+        check_finite(self._path, pixels, window, self.info.nodata)
         return np.ascontiguousarray(pixels, dtype=self.info.dtype)
 
     def close(self) -> None:

@@ -1,0 +1,61 @@
+"""Pixels that hold nothing: where they are, and what is made of them in a larger image.
+
+A GeoTIFF names a value that says "nothing was measured here" (GDAL's tag 42113). It is no colour:
+nothing may be interpolated from it, and where nothing was measured nothing appears.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from liif_cli.geometry.axis import AxisMap
+from liif_cli.geometry.window import Window
+from liif_cli.io.base import Pixels
+
+Mask = npt.NDArray[np.bool_]
+
+
+def equals(values: Pixels, nodata: float) -> Mask:
+    """Where samples are ``nodata``, NaN included; of the shape of ``values``."""
+    if np.isnan(nodata):
+        return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+    with np.errstate(over="ignore"):
+        return np.asarray(values == np.asarray(nodata).astype(values.dtype, casting="unsafe")) & (
+            fits(nodata, values.dtype)
+        )
+
+
+def fits(nodata: float, dtype: npt.DTypeLike) -> bool:
+    """Whether samples of a type can be ``nodata`` at all."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return True
+    limits = np.iinfo(kind)
+    return float(nodata).is_integer() and limits.min <= nodata <= limits.max
+
+
+def empty(pixels: Pixels, nodata: float) -> Mask:
+    """(h, w) of pixels (h, w, channels) in which all channels are ``nodata``."""
+    return np.asarray(equals(pixels, nodata).all(axis=-1))
+
+
+def enlarged(window: Window, holes: Mask, read: Window, rows: AxisMap, cols: AxisMap) -> Mask:
+    """(h, w) of the output pixels of ``window`` whose nearest input pixel is one of ``holes``.
+
+    Args:
+        window: in the output.
+        holes: (read.height, read.width) of the input pixels that hold nothing.
+        read: where those lie in the input.
+        rows: the axis of rows.
+        cols: the axis of columns.
+    """
+    places = []
+    for axis, start, count, first in (
+        (rows, window.row_off, window.height, read.row_off),
+        (cols, window.col_off, window.width, read.col_off),
+    ):
+        centres = 2 * np.arange(start, start + count, dtype=np.int64) + 1
+        places.append(centres * axis.n_in // (2 * axis.n_out) - first)
+    found: Mask = holes[np.ix_(*places)]
+    return found
