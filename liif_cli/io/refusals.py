@@ -88,6 +88,15 @@ def no_such_page(path: Path, page: int, pages: int) -> InputError:
     )
 
 
+def needs(path: Path, library: str, extra: str) -> InputError:
+    """A kind of file that is read by a library which is not installed."""
+    return InputError(
+        str(path),
+        got=f"no {library}, which reads such files",
+        cure=f"pip install 'liif-cli[{extra}]'",
+    )
+
+
 def several(path: Path, kind: str) -> InputError:
     """More than one picture in a file, of which none can be read alone."""
     return InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def half(pixels: np.ndarray, alpha: bool = False) -> np.ndarray:
     mean = (blocks[..., :-1] * weights).sum(axis=(1, 3)) / np.maximum(total, 1)
     colours = np.where(total > 0, np.rint(mean), plain[..., :-1])
     return np.concatenate([colours, plain[..., -1:]], axis=2).astype(pixels.dtype)
+
+
+def bmp_with_alpha(pixels: np.ndarray) -> bytes:
+    """A BMP of version 4, whose header has a mask for alpha."""
+    height, width = pixels.shape[:2]
+    data = np.ascontiguousarray(pixels[::-1, :, [2, 1, 0, 3]]).tobytes()
+    head = struct.pack("<2sIHHI", b"BM", 122 + len(data), 0, 0, 122)
+    info = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(data), 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    return head + info + masks + b"BGRs" + bytes(48) + data
 
 
 class ArrayReader:

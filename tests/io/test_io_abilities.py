@@ -21,7 +21,7 @@ from liif_cli.io import EXPORTERS, SOURCES, exporter_for, open_source
 from liif_cli.io.abilities import ABILITIES, abilities
 from liif_cli.io.base import ImageInfo, OutputInfo
 from liif_cli.io.georeference import Georeference
-from tests.io.conftest import ArrayReader, make_picture
+from tests.io.conftest import ArrayReader, bmp_with_alpha, make_picture
 
 ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 24, 32
@@ -104,14 +104,8 @@ def pfm(path: Path, profile: bytes) -> None:
     path.write_bytes(f"PF\n{WIDTH} {HEIGHT}\n-1.0\n".encode() + samples.tobytes())
 
 
-def bmp_with_alpha(path: Path, profile: bytes) -> None:
-    import struct
-
-    data = make_picture(HEIGHT, WIDTH, 4).tobytes()
-    head = struct.pack("<2sIHHI", b"BM", 122 + len(data), 0, 0, 122)
-    info = struct.pack("<IiiHHIIiiII", 108, WIDTH, HEIGHT, 1, 32, 3, len(data), 0, 0, 0, 0)
-    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    path.write_bytes(head + info + masks + bytes(52) + data)
+def translucent_bmp(path: Path, profile: bytes) -> None:
+    path.write_bytes(bmp_with_alpha(make_picture(HEIGHT, WIDTH, 4)))
 
 
 def deep_heic(path: Path, profile: bytes) -> None:
@@ -203,7 +197,7 @@ MAKERS: dict[str, dict[str, Maker]] = {
     },
     "bmp": {
         "8": with_pillow(),
-        "alpha": bmp_with_alpha,
+        "alpha": translucent_bmp,
         "resolution": with_pillow(dpi=(300, 300)),
     },
     "avif": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -389,3 +390,19 @@ def test_pages_and_10_bits_of_heic(tmp_path: Path) -> None:
     path.write_bytes(buffer.getvalue())
     with pytest.raises(InputError, match=r"a\.heic"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "module", "library"), [(".tga", "PIL", "Pillow"), (".heic", "pillow_heif", "heif")]
+)
+def test_without_the_extra_a_file_says_what_it_needs(
+    tmp_path: Path, suffix: str, module: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".heic":
+        pillow_heif.from_pillow(image("RGB")).save(path)
+    else:
+        image("RGB").save(path)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"no .*{library}.*pip install 'liif-cli\[formats\]'"):
+        open_source(path)

@@ -18,6 +18,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io import open_source
 from liif_cli.io.cmyk import to_rgb
 from liif_cli.io.values import measure
+from tests.io.conftest import bmp_with_alpha
 
 HEIGHT, WIDTH = 45, 70
 
@@ -28,16 +29,6 @@ def with_alpha(picture, mode: str = "RGBA") -> Image.Image:
     image = Image.fromarray(picture(HEIGHT, WIDTH)).convert(mode)
     image.putalpha(Image.fromarray(ramp))
     return image
-
-
-def bmp_with_alpha(pixels: np.ndarray) -> bytes:
-    """A BMP of version 4, whose header has a mask for alpha."""
-    height, width = pixels.shape[:2]
-    data = np.ascontiguousarray(pixels[::-1, :, [2, 1, 0, 3]]).tobytes()
-    head = struct.pack("<2sIHHI", b"BM", 122 + len(data), 0, 0, 122)
-    info = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(data), 0, 0, 0, 0)
-    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    return head + info + masks + b"BGRs" + bytes(48) + data
 
 
 # --- alpha

@@ -16,8 +16,9 @@ from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import av1
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
+from liif_cli.io.sources.boxes import boxes_of
 from liif_cli.io.sources.frames import frame
-from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
+from liif_cli.io.sources.whole import Header, WholeFileSource
 
 _ALPHA_URNS = (
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0",
@@ -80,22 +81,13 @@ def _frames(moov: bytes) -> int:
 
 def _top_boxes(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     """Bodies of the ftyp, meta and moov boxes by name; every box must end within the file."""
-    end = file.seek(0, 2)
-    at, found = 0, dict[bytes, bytes]()
-    while at < end:
-        file.seek(at)
-        size, name = struct.unpack(">I4s", read_exactly(path, file, 8, "its boxes"))
-        if size == 1:
-            (size,) = struct.unpack(">Q", read_exactly(path, file, 8, "its boxes"))
-        elif size == 0:
-            size = end - at
-        if size < 8 or at + size > end:
-            raise truncated(path, f"it ends in its {name.decode('latin-1')} box")
+    found = dict[bytes, bytes]()
+    for name, start, size in boxes_of(path, file):
         if name in (b"ftyp", b"meta", b"moov"):
             if size > _MOST_META:
                 raise damaged(path, f"a {name.decode()} box of {size:,} bytes")
-            found[name] = file.read(at + size - file.tell())
-        at += size
+            file.seek(start)
+            found[name] = file.read(size)
     if b"ftyp" not in found:
         raise damaged(path, "no ftyp box")
     if b"meta" not in found:

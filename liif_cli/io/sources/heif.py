@@ -8,12 +8,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from liif_cli.errors import InputError
 from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
 from liif_cli.io.exif import HEADER, read_exif
 from liif_cli.io.metadata import Metadata
-from liif_cli.io.refusals import damaged, kind_of_pixels
+from liif_cli.io.refusals import damaged, kind_of_pixels, needs
 from liif_cli.io.sources.whole import Header, WholeFileSource
 
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -76,11 +75,7 @@ def _open(path: Path, file: BinaryIO) -> Any:
     try:
         import pillow_heif
     except ImportError as error:
-        raise InputError(
-            str(path),
-            got="no pillow-heif, which reads HEIC",
-            cure="pip install 'liif-cli[formats]'",
-        ) from error
+        raise needs(path, "pillow-heif", "formats") from error
     # the codec is to refuse nothing that --max-input-pixels allows
     pillow_heif.options.DISABLE_SECURITY_LIMITS = True
     try:

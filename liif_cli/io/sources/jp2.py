@@ -13,6 +13,7 @@ from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
+from liif_cli.io.sources.boxes import boxes_of
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -98,24 +99,14 @@ class Jpeg2000Source(WholeFileSource):
 def _boxes(path: Path, file: BinaryIO) -> _Boxes:
     """Walk through the boxes of the file and of its header."""
     found = _Boxes()
-    end, at = file.seek(0, 2), 0
-    while at < end:
-        file.seek(at)
-        size, name = struct.unpack(">I4s", read_exactly(path, file, 8, "its boxes"))
-        head = 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", read_exactly(path, file, 8, "its boxes"))
-            head = 16
-        size = size or end - at
-        if size < head or at + size > end:
-            raise truncated(path, f"it ends in its {name.decode('latin-1')} box")
+    for name, start, size in boxes_of(path, file):
         if name == b"jp2c" and found.start < 0:
-            found.start = at + head
+            found.start = start
         elif name == b"jp2h":
-            body = found.metadata.read("header", file, size - head)
+            file.seek(start)
+            body = found.metadata.read("header", file, size)
             if body is not None:
                 _read_header_boxes(body, found)
-        at += size
     return found
 
 

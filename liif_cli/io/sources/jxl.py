@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +13,8 @@ from liif_cli.io.base import Pixels
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
-from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
+from liif_cli.io.sources.boxes import boxes_of
+from liif_cli.io.sources.whole import Header, WholeFileSource
 
 _CODESTREAM = b"\xff\x0a"
 _CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -89,22 +89,13 @@ def _codestream(path: Path, file: BinaryIO) -> bytes:
         return head + file.read(_MOST_HEADER)
     if head != _CONTAINER:
         raise damaged(path, "no JPEG XL signature")
-    end, at, found = file.seek(0, 2), len(head), b""
-    while at < end:
-        file.seek(at)
-        size, name = struct.unpack(">I4s", read_exactly(path, file, 8, "its boxes"))
-        start = 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", read_exactly(path, file, 8, "its boxes"))
-            start = 16
-        size = size or end - at
-        if size < start or at + size > end:
-            raise truncated(path, f"it ends in its {name.decode('latin-1')} box")
+    found = b""
+    for name, start, size in boxes_of(path, file, len(head)):
         if name in (b"jxlc", b"jxlp") and len(found) < _MOST_HEADER:
             # parts are numbered
-            file.seek(4 if name == b"jxlp" else 0, 1)
-            found += file.read(min(size - start, _MOST_HEADER))
-        at += size
+            number = 4 if name == b"jxlp" else 0
+            file.seek(start + number)
+            found += file.read(max(0, min(size - number, _MOST_HEADER)))
     if found[:2] != _CODESTREAM:
         raise truncated(path, "no codestream in it")
     return found

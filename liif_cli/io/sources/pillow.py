@@ -8,12 +8,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from liif_cli.errors import InputError
 from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
 from liif_cli.io.cmyk import Inks, srgb_profile, to_rgb
 from liif_cli.io.metadata import Metadata
-from liif_cli.io.refusals import damaged, kind_of_pixels
+from liif_cli.io.refusals import damaged, kind_of_pixels, needs
 from liif_cli.io.sources.whole import Header, WholeFileSource
 
 FORMATS = {
@@ -147,11 +146,7 @@ def _open(path: Path, file: BinaryIO) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise InputError(
-            str(path),
-            got="no Pillow, which reads such files",
-            cure="pip install 'liif-cli[formats]'",
-        ) from error
+        raise needs(path, "Pillow", "formats") from error
     # the plan has a limit of its own, which --max-input-pixels moves
     Image.MAX_IMAGE_PIXELS = None
     head = file.read(64)
