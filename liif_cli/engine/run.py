@@ -430,6 +430,7 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
         offset=(region.row_off, region.col_off),
         compression=plan.compression,
         quality=plan.quality,
+        rgb_bands=info.rgb_bands,
         pyramid=plan.pyramid,
     )
     if plan.strip_metadata:

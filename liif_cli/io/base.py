@@ -44,7 +44,8 @@ class ImageInfo:
     that cannot be done. ``cleanup`` is how lossy the file is as far as it tells, from 0 for a clean
     one to 100; of a JPEG 100 less its quality (``io/quantisation``). ``dropped`` says what of its
     metadata was left out, a phrase each (``io/metadata.py``). ``colour`` has the chunks of a PNG
-    without profile that say what its colours are (``io/pngcolour.py``).
+    without profile that say what its colours are (``io/pngcolour.py``). ``rgb_bands``: the first
+    three of more bands are red, green and blue.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class ImageInfo:
     cleanup: float = 0.0
     dropped: tuple[str, ...] = ()
     colour: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    rgb_bands: bool = False
 
     @property
     def colours(self) -> int:
@@ -152,9 +154,9 @@ class OutputInfo:
     are of the output already: upright, of its size and resolution.
     ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
     ``band_names``: a name a channel, or none. ``compression`` and ``pyramid``: one of the
-    exporter's own, "" for its first. ``quality``: of lossy compression, 1 to 100, 0 for
-    the format's own. ``colour``: chunks of PNG that say what its colours are, for a
-    PNG without profile.
+    exporter's own, "" for its first. ``quality``: of lossy compression, 1 to 100, 0 for the
+    format's own. ``rgb_bands``: the first three of more bands are red, green and blue. ``colour``:
+    chunks of PNG that say what its colours are, for a PNG without profile.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -167,6 +169,7 @@ class OutputInfo:
     offset: tuple[int, int] = (0, 0)
     band_names: tuple[str, ...] = ()
     quality: int = 0
+    rgb_bands: bool = False
     colour: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     georeference: Georeference | None = None
     compression: str = ""

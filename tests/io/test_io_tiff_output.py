@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import tifffile
+from click.testing import CliRunner
+from PIL import Image
 
+from liif_cli.cli import liif
 from liif_cli.errors import OutputError
-from liif_cli.io import exporter_for
+from liif_cli.io import exporter_for, open_source
 from liif_cli.io.base import OutputInfo
 from tests.io.conftest import half
 
@@ -174,3 +178,28 @@ def test_xmp_is_kept(tmp_path, picture, reader):
     path = write(tmp_path, make(picture, "uint8", 3), reader, xmp=b"<x:xmpmeta/>")
     with tifffile.TiffFile(path) as file:
         assert bytes(file.pages.first.tags["XMP"].value) == b"<x:xmpmeta/>"
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_red_green_blue_and_more_stay_that(tmp_path, picture, alpha):
+    bands = picture(60, 80, 5 if alpha else 4)
+    extra = ["unspecified", "unassalpha"] if alpha else ["unspecified"]
+    source = tmp_path / "in.tif"
+    tifffile.imwrite(source, bands, photometric="rgb", extrasamples=extra)
+    info = open_source(source).info
+    assert (info.rgb_bands, info.alpha, info.colours) == (True, alpha, 4)
+    output = tmp_path / "out.tif"
+    words = ["upscale", str(source), str(output), "--scale", "2", "--model", "bicubic"]
+    result = CliRunner().invoke(liif, words)
+    assert result.exit_code == 0, result.stderr
+    with tifffile.TiffFile(output) as file:
+        page = file.pages[0]
+        assert page.photometric == tifffile.PHOTOMETRIC.RGB
+        assert [int(kind) for kind in page.extrasamples] == ([0, 2] if alpha else [0])
+    with rasterio.open(output) as file:
+        names = [each.name for each in file.colorinterp]
+        assert names[:3] == ["red", "green", "blue"]
+        assert (names[-1] == "alpha") == alpha
+    if not alpha:
+        with Image.open(output) as image:
+            assert (image.size, image.mode) == ((160, 120), "RGB")

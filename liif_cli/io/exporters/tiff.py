@@ -124,7 +124,7 @@ def write_levels(
                 resolution=_scaled(info.resolution, number),
                 resolutionunit="INCH" if info.resolution is not None else None,
                 metadata=None,
-                **_layout(level, info.alpha),
+                **_layout(level, info),
                 **_CODECS[codec],
                 **lossy,
                 **(first if number == 0 else {"subfiletype": _REDUCED, "software": False}),
@@ -149,12 +149,14 @@ def needs_bigtiff(
     return raw + 32 * extra + 2**20 >= _CLASSIC_LIMIT
 
 
-def _layout(pixels: PixelReader, alpha: bool) -> dict[str, Any]:
+def _layout(pixels: PixelReader, info: OutputInfo) -> dict[str, Any]:
     """What the channels mean."""
+    alpha = info.alpha
     colours = pixels.channels - alpha
-    rest = pixels.channels - (3 if colours == 3 else 1)
+    rgb = colours == 3 or (info.rgb_bands and colours > 3)
+    rest = pixels.channels - (3 if rgb else 1)
     return {
-        "photometric": "rgb" if colours == 3 else "minisblack",
+        "photometric": "rgb" if rgb else "minisblack",
         "planarconfig": "contig" if pixels.channels > 1 else None,
         # bands have no meaning that the format knows
         "extrasamples": (_UNSPECIFIED,) * (rest - alpha) + (_ALPHA,) * alpha,

@@ -169,6 +169,7 @@ class TiffSource:
             kind={_PALETTE: "palette", _SEPARATED: "CMYK"}.get(photometric, ""),
             unpack_bytes=unpack,
             cleanup=self._level(),
+            rgb_bands=photometric == _RGB and channels - (self._alpha is not None) > 3,
             dropped=metadata.dropped,
         )
 
@@ -336,10 +337,11 @@ def straight(pixels: Pixels) -> Pixels:
 
 
 def _alpha(page: Any) -> int | None:
-    """The kind of the alpha sample, None where there is none."""
+    """The kind of the alpha sample, which has to be the last, None where there is none."""
     extra = [int(value) for value in page.extrasamples]
-    found = len(extra) == 1 and extra[0] in (_PREMULTIPLIED, _STRAIGHT)
-    return extra[0] if found else None
+    kinds = (_PREMULTIPLIED, _STRAIGHT)
+    found = bool(extra) and extra[-1] in kinds and not set(extra[:-1]) & set(kinds)
+    return extra[-1] if found else None
 
 
 def _value(page: Any, code: int, what: str, metadata: Metadata) -> Any:
