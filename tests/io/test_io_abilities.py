@@ -180,6 +180,7 @@ MAKERS: dict[str, dict[str, Maker]] = {
     },
     "jpg": {
         "8": with_pillow(),
+        "16": coded(imagecodecs.jpeg8_encode, 3, np.uint16, lossless=True, bitspersample=16),
         "CMYK": with_pillow("CMYK"),
         "ICC": with_pillow(icc=True),
         "EXIF": with_pillow(with_exif=True),

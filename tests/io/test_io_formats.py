@@ -406,3 +406,28 @@ def test_without_the_extra_a_file_says_what_it_needs(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=rf"no .*{library}.*pip install 'liif-cli\[formats\]'"):
         open_source(path)
+
+
+# --- JPEG of more than 8 bits, and without loss
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("bits", "lossless"), [(12, False), (12, True), (16, True), (8, True), (10, True)]
+)
+def test_jpeg_of_other_processes(tmp_path: Path, bits: int, lossless: bool, channels: int) -> None:
+    path = tmp_path / "a.jpg"
+    dtype = np.uint16 if bits > 8 else np.uint8
+    samples = make_picture(HEIGHT, WIDTH, channels, dtype)
+    stored = (samples >> (16 - bits if bits > 8 else 0)).astype(dtype)
+    path.write_bytes(
+        imagecodecs.jpeg8_encode(stored, level=95, bitspersample=bits, lossless=lossless)
+    )
+    found, info = read(path)
+    coded = imagecodecs.jpeg8_decode(path.read_bytes()).reshape(found.shape)
+    top, most = (1 << bits) - 1, int(np.iinfo(dtype).max)
+    np.testing.assert_array_equal(found, np.round(coded.astype(np.float64) * most / top))
+    assert info.dtype == dtype
+    assert info.cleanup == (0 if lossless else 5)
+    if lossless:
+        np.testing.assert_array_equal(coded, stored.reshape(found.shape))

@@ -215,10 +215,15 @@ def test_damaged_tables_are_refused(level, cut: int) -> None:
         jpeg.read_tables(b"\x24" + bytes(64))
 
 
-def test_12_bits_are_refused_by_name(level) -> None:
+def test_12_bits_have_a_level_and_lossless_ones_none(level) -> None:
     deep = (make_picture(HEIGHT, WIDTH, 1, np.uint16) >> 4).astype(np.uint16)
-    data = imagecodecs.jpeg8_encode(deep, level=90, bitspersample=12)
-    with pytest.raises(InputError, match="a JPEG of 12 bits"):
+    assert level(imagecodecs.jpeg8_encode(deep, level=90, bitspersample=12)) == 10
+    assert level(imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=12)) == 0
+
+
+def test_arithmetic_coding_is_refused_by_name(level) -> None:
+    data = encoded(PICTURE, "JPEG").replace(b"\xff\xc0", b"\xff\xc9", 1)
+    with pytest.raises(InputError, match="a JPEG of 8 bits, process 0xc9"):
         level(data)
 
 

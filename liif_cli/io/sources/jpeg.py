@@ -1,4 +1,4 @@
-"""JPEG: baseline and progressive, 8 bits, gray, YCbCr or RGB, CMYK or YCCK."""
+"""JPEG: baseline, progressive and lossless, of 2 to 16 bits, gray, YCbCr or RGB, CMYK or YCCK."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _EOI, _SOS, _DQT, _APP0, _APP1, _APP2, _APP14 = 0xD9, 0xDA, 0xDB, 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_HUFFMAN_DCT = {0xC0, 0xC1, 0xC2}
+_HUFFMAN_DCT, _LOSSLESS = {0xC0, 0xC1, 0xC2}, 0xC3
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _ICC = b"ICC_PROFILE\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -40,7 +40,7 @@ class JpegSource(WholeFileSource):
 
     format = "jpg"
     suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
-    reads = abilities("8", "CMYK", "ICC", "EXIF", "XMP", "resolution")
+    reads = abilities("8", "16", "CMYK", "ICC", "EXIF", "XMP", "resolution")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -83,7 +83,7 @@ class JpegSource(WholeFileSource):
             height,
             width,
             3 if inks else channels,
-            np.dtype(np.uint8),
+            np.dtype(np.uint8 if frame.bits <= 8 else np.uint16),
             orientation=Orientation.from_exif(exif.orientation),
             icc=srgb_profile() if inks else icc,
             resolution=density or exif.resolution,
@@ -99,12 +99,28 @@ class JpegSource(WholeFileSource):
         import imagecodecs
 
         _check_end(self.info.path, data)
-        pixels: Pixels = imagecodecs.jpeg8_decode(data)
+        pixels: Pixels = _full(imagecodecs.jpeg8_decode(data), self._bits(data))
         inks = self._header.inks
         if inks is not None:
             # files with Adobe's marker hold inks upside down, 255 for none
             return to_rgb(~pixels if inks.inverted else pixels, inks.profile)
         return pixels
+
+    def _bits(self, data: bytes) -> int:
+        """Bits of a sample, as the frame header says."""
+        for marker, body in segments(self.info.path, io.BytesIO(data[2:])):
+            if marker in _FRAMES:
+                return body[0]
+        raise ValueError("no frame header")
+
+
+def _full(pixels: Pixels, bits: int) -> Pixels:
+    """Samples of ``bits`` over the whole range of their type."""
+    top, most = (1 << bits) - 1, 255 if bits <= 8 else 65535
+    if top == most:
+        return pixels
+    kind = np.uint8 if bits <= 8 else np.uint16
+    return ((pixels.astype(np.uint32) * most + top // 2) // top).astype(kind)
 
 
 def _marker(path: Path, file: BinaryIO) -> int:
@@ -119,11 +135,15 @@ def _marker(path: Path, file: BinaryIO) -> int:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a frame header says; ``table`` is the quantisation table of the first component."""
+    """What a frame header says.
+
+    ``table`` is the quantisation table of the first component, -1 where nothing is lost.
+    """
 
     height: int
     width: int
     channels: int
+    bits: int
     table: int
 
 
@@ -175,6 +195,8 @@ def _level(path: Path, frame: Frame, tables: dict[int, Table]) -> float:
     Raises:
         InputError: there are no tables, as in streams whose tables are kept elsewhere.
     """
+    if frame.table < 0:
+        return 0.0
     if not tables:
         raise kind_of_pixels(
             path, "an abbreviated JPEG, without its quantisation tables", "save it with its tables"
@@ -189,11 +211,13 @@ def _frame(path: Path, marker: int, body: bytes) -> Frame:
     bits, height, width, channels = struct.unpack(">BHHB", body[:6])
     if channels not in (1, 3, 4):
         raise kind_of_pixels(path, f"a JPEG of {channels} bands")
-    if bits != 8 or marker not in _HUFFMAN_DCT:
+    if marker == _LOSSLESS and 2 <= bits <= 16:
+        return Frame(height, width, channels, bits, table=-1)
+    if bits not in (8, 12) or marker not in _HUFFMAN_DCT:
         raise kind_of_pixels(
             path, f"a JPEG of {bits} bits, process {marker:#x}", "save it as a baseline JPEG or PNG"
         )
-    return Frame(height, width, channels, table=body[8])
+    return Frame(height, width, channels, bits, table=body[8])
 
 
 def _density(body: bytes) -> tuple[float, float] | None:
