@@ -145,6 +145,8 @@ def test_what_holds_an_image_is_one_whatever_its_name(photos, tmp_path):
         Image.fromarray(picture).save(photos / name, kind)
     touch(photos, "empty", "b.gif")
     (photos / "notes").write_text("no image")
+    (photos / "todo").write_text("P1 buy paper\nP2 scan 3 slides\n")
+    (photos / "film").write_bytes(b"\0\0\1\0\0\x0f\xff\xf8" + bytes(60))
     (photos / ".hidden").write_bytes((photos / "scan").read_bytes())
     pairs = discover(photos, tmp_path / "out")
     assert [pair.input.name for pair in pairs] == ["a.data", "b.gif", "photo.000", "scan"]

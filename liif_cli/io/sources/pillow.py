@@ -138,7 +138,12 @@ class PillowSource(WholeFileSource):
 
 
 def _by_magic(head: bytes) -> str | None:
-    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    found = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    # four bytes are few: an icon has up to 255 pictures, and a byte of each is reserved
+    pictures, reserved = head[4:6], head[9:10]
+    if found == "ICO" and not (pictures[:1] >= b"\1" and pictures[1:] == reserved == b"\0"):
+        return None
+    return found
 
 
 def _open(path: Path, file: BinaryIO) -> Any:

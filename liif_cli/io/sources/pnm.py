@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,10 @@ _TUPLES = {
     "GRAYSCALE_ALPHA": (2, True),
     "RGB_ALPHA": (4, True),
 }
+# more than the two letters, with which a text may begin as well
+_START = re.compile(
+    rb"P(?:[1-6fF]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s|7\n(?:#|WIDTH|HEIGHT|DEPTH|MAXVAL))"
+)
 _LONGEST = 4096
 _SPACE = b" \t\n\v\f\r"
 
@@ -66,8 +71,7 @@ class PnmSource(WholeFileSource):
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
-        magic, after = head[:2].decode("latin-1"), head[2:3]
-        return (magic in _CHANNELS or magic == "P7") and after in (*map(bytes, zip(_SPACE)), b"#")
+        return _START.match(head) is not None
 
     @staticmethod
     def read_header(path: Path, file: BinaryIO) -> Header:
