@@ -44,6 +44,7 @@ EXPORTERS = Registry(
         "webp": "liif_cli.io.exporters.webp:WebpExporter",
         "tiff": "liif_cli.io.exporters.tiff:TiffExporter",
         "zarr": "liif_cli.io.exporters.zarr:ZarrExporter",
+        "jp2": "liif_cli.io.exporters.jp2:Jpeg2000Exporter",
         # behind tiff, which has its suffixes
         "cog": "liif_cli.io.exporters.cog:CogExporter",
         "dzi": "liif_cli.io.exporters.deepzoom:DeepZoomExporter",

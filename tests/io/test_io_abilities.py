@@ -126,6 +126,17 @@ def jp2_with_boxes(path: Path, profile: bytes) -> None:
     path.write_bytes(with_jp2_boxes(profile))
 
 
+def jp2_with_xmp(path: Path, profile: bytes) -> None:
+    import struct
+
+    image().save(path)
+    uuid = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+    box = struct.pack(">I4s", 24 + len(XMP), b"uuid") + uuid + XMP
+    data = path.read_bytes()
+    at = data.index(b"jp2c") - 4
+    path.write_bytes(data[:at] + box + data[at:])
+
+
 def of_zarr(channels: int = 3, dtype: Any = np.uint8, **attributes: Any) -> Maker:
     def make(path: Path, profile: bytes) -> None:
         import base64
@@ -232,6 +243,7 @@ MAKERS: dict[str, dict[str, Maker]] = {
         "16": coded(imagecodecs.jpeg2k_encode, 3, np.uint16, level=0, reversible=True),
         "alpha": with_pillow("RGBA"),
         "ICC": jp2_with_boxes,
+        "XMP": jp2_with_xmp,
         "resolution": jp2_with_boxes,
     },
     "pnm": {"8": with_pillow(), "16": wide_ppm, "float": pfm, "alpha": pam},

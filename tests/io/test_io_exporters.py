@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -57,6 +58,14 @@ def read_deep_zoom(path: Path) -> np.ndarray:
     return found
 
 
+def read_jpeg_2000(path: Path) -> np.ndarray:
+    # Pillow has no 48 bits
+    pixels = imagecodecs.jpeg2k_decode(path.read_bytes())
+    if pixels.dtype == np.uint8:
+        np.testing.assert_array_equal(pixels, read_pillow(path))
+    return pixels
+
+
 READERS = {
     "png": read_pillow,
     "jpg": read_pillow,
@@ -65,6 +74,7 @@ READERS = {
     "zarr": read_zarr,
     "dzi": read_deep_zoom,
     "cog": tifffile.imread,
+    "jp2": read_jpeg_2000,
 }
 HERE = [name for name in EXPORTERS if name != "cog" or importlib.util.find_spec("rasterio")]
 LOSSY = {"jpg": 6.0, "webp": 12.0, "dzi": 6.0}
@@ -92,8 +102,6 @@ def test_round_trip(tmp_path, picture, reader, name, dtype, channels, size):
     path = export(name, reader(pixels), tmp_path)
     if name == "png" and dtype == "uint16" and channels == 3:
         # Pillow has no 48 bits
-        import imagecodecs
-
         found = imagecodecs.png_decode(path.read_bytes())
     else:
         found = READERS[name](path)
@@ -134,9 +142,7 @@ def test_profile(tmp_path, picture, reader, profile, name, length, capfd):
                 image.load()
                 assert image.info["icc_profile"] == icc
         return
-    if name == "zarr":
-        assert open_source(path).info.icc == icc
-    else:
+    if name not in ("zarr", "jp2"):
         with Image.open(path) as image:
             assert image.info["icc_profile"] == icc
     assert open_source(path).info.icc == icc
@@ -359,3 +365,31 @@ def test_bigtiff_is_read_back(tmp_path, picture, reader, monkeypatch):
     with tifffile.TiffFile(path) as file:
         assert file.is_bigtiff
         np.testing.assert_array_equal(file.asarray(), picture(600, 700))
+
+
+# --- JPEG 2000
+
+
+def test_jpeg_2000_of_any_resolution(tmp_path, picture, reader):
+    for resolution in ((300, 150), (9600, 2400), (1e6, 0.5)):
+        info = OutputInfo(resolution=resolution)
+        path = export("jp2", reader(picture(8, 9)), tmp_path, info)
+        assert open_source(path).info.resolution == pytest.approx(resolution, rel=0.03)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("with_profile", [False, True])
+def test_jpeg_2000_says_what_its_channels_are(
+    tmp_path, picture, reader, profile, channels, with_profile
+):
+    alpha = channels in (2, 4)
+    info = OutputInfo(alpha=alpha, icc=profile if with_profile else None, resolution=(300, 150))
+    pixels = picture(40, 60, channels)
+    path = export("jp2", reader(pixels), tmp_path, info)
+    source = open_source(path)
+    assert (source.info.alpha, source.info.channels) == (alpha, channels)
+    found = source.read(Window.whole(40, 60))
+    np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
+    with Image.open(path) as image:
+        assert image.mode == {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+        np.testing.assert_array_equal(np.asarray(image), pixels)

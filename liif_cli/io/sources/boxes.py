@@ -14,7 +14,7 @@ from liif_cli.io.sources.whole import read_exactly
 def boxes_of(path: Path, file: BinaryIO, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """(name, start of the body, bytes of the body) of the boxes of a file from ``at`` on.
 
-    The file may be moved in between.
+    The file is at the start of the body, and may be moved in between.
 
     Raises:
         InputError: a box does not end within the file.

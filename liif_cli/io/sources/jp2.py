@@ -17,8 +17,10 @@ from liif_cli.io.sources.boxes import boxes_of
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
-_CODESTREAM = b"\xff\x4f\xff\x51"
+CODESTREAM = b"\xff\x4f\xff\x51"
 _END = b"\xff\xd9"
+XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""Of the box that holds XMP (XMP specification, part 3)."""
 _SRGB, _GRAY, _SYCC = 16, 17, 18
 _COLOURS = {_SRGB: 3, _GRAY: 1, _SYCC: 3}
 _INCH = 0.0254
@@ -33,6 +35,7 @@ class _Boxes:
     alpha: int | None = None
     palette: bool = False
     resolution: tuple[float, float] | None = None
+    xmp: bytes | None = None
     start: int = -1
     metadata: Metadata = field(default_factory=Metadata)
 
@@ -42,16 +45,16 @@ class Jpeg2000Source(WholeFileSource):
 
     format = "jp2"
     suffixes = (".jp2", ".j2k", ".j2c", ".jpc", ".jpx", ".jpf")
-    reads = abilities("8", "16", "alpha", "ICC", "resolution")
+    reads = abilities("8", "16", "alpha", "ICC", "XMP", "resolution")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
-        return head.startswith((_SIGNATURE, _CODESTREAM))
+        return head.startswith((_SIGNATURE, CODESTREAM))
 
     @staticmethod
     def read_header(path: Path, file: BinaryIO) -> Header:
         boxes = _Boxes(start=0)
-        if file.read(4) != _CODESTREAM:
+        if file.read(4) != CODESTREAM:
             boxes = _boxes(path, file)
         if boxes.start < 0:
             raise truncated(path, "no codestream in it")
@@ -77,6 +80,7 @@ class Jpeg2000Source(WholeFileSource):
             np.dtype(np.uint16 if depths[0] > 8 else np.uint8),
             icc=boxes.icc,
             resolution=boxes.resolution,
+            xmp=boxes.xmp,
             alpha=alpha,
             dropped=boxes.metadata.dropped,
         )
@@ -87,7 +91,7 @@ class Jpeg2000Source(WholeFileSource):
         if data.rstrip(b"\0")[-2:] != _END and _END not in data[-64:]:
             raise ValueError("it ends before its last tile")
         pixels: Pixels = imagecodecs.jpeg2k_decode(data)
-        start = max(data.find(_CODESTREAM), 0)
+        start = max(data.find(CODESTREAM), 0)
         bits = (data[start + 42] & 0x7F) + 1
         top, most = (1 << bits) - 1, int(np.iinfo(pixels.dtype).max)
         if top == most:
@@ -102,6 +106,8 @@ def _boxes(path: Path, file: BinaryIO) -> _Boxes:
     for name, start, size in boxes_of(path, file):
         if name == b"jp2c" and found.start < 0:
             found.start = start
+        elif name == b"uuid" and file.read(len(XMP_UUID)) == XMP_UUID:
+            found.xmp = found.metadata.read("XMP", file, size - len(XMP_UUID))
         elif name == b"jp2h":
             file.seek(start)
             body = found.metadata.read("header", file, size)
@@ -145,7 +151,7 @@ def _read_header_boxes(data: bytes, found: _Boxes) -> None:
 def _size(path: Path, file: BinaryIO) -> tuple[int, int, list[int], bool]:
     """(height, width, bits of each channel, whether one is signed) of the SIZ marker."""
     data = read_exactly(path, file, 42, "its codestream")
-    if data[:4] != _CODESTREAM:
+    if data[:4] != CODESTREAM:
         raise damaged(path, "no codestream where one should be")
     right, bottom, left, top = struct.unpack_from(">IIII", data, 8)
     (count,) = struct.unpack_from(">H", data, 40)
