@@ -24,8 +24,8 @@ files of other libraries. What a source reads goes through, in the same type; wh
 hold is refused before any work, or dropped with a warning.
 
 `pillow` is what Pillow reads: TGA, PSD, ICO, ICNS, DDS, PCX, DCX, SGI, Sun raster, XBM, XPM, MSP,
-IM, PIXAR, BLP, FTEX, CUR. It and HEIC need `pip install '.[formats]'`, Cloud Optimized GeoTIFF
-needs `.[cog]`.
+IM, PIXAR, BLP, FTEX, CUR, FLI, GBR, PCD, SPIDER, IMT, McIDAS. It and HEIC need
+`pip install '.[formats]'`, Cloud Optimized GeoTIFF needs `.[cog]`.
 """
 Row = tuple[tuple[str, ...], frozenset[str]]
 

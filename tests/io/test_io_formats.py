@@ -338,6 +338,16 @@ def test_the_sizes_of_an_icon_are_pages(tmp_path: Path) -> None:
         open_source(path, 4)
 
 
+def test_16_bits_of_the_other_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.ara"
+    samples = make_picture(HEIGHT, WIDTH, 1, np.uint16)
+    words = dict.fromkeys(range(64), 0) | {1: 4, 8: HEIGHT, 9: WIDTH, 10: 2, 13: 1, 33: 256}
+    path.write_bytes(struct.pack(">64i", *words.values()) + samples.astype(">u2").tobytes())
+    found, info = read(path)
+    assert info.dtype == np.uint16
+    np.testing.assert_array_equal(found[..., 0], samples)
+
+
 def test_the_flattened_picture_of_a_psd(tmp_path: Path) -> None:
     path = tmp_path / "a.psd"
     pixels = make_picture(HEIGHT, WIDTH, 3)

@@ -37,6 +37,8 @@ FORMATS = {
     "GBR": (".gbr",),
     "PCD": (".pcd",),
     "SPIDER": (".spider",),
+    "IMT": (".imt",),
+    "MCIDAS": (".ara",),
     "DIB": (".dib",),
 }
 """Pillow's name of a format -> its suffixes."""
@@ -131,7 +133,11 @@ class PillowSource(WholeFileSource):
         image.load()
         if image.mode in ("RGBa", "La"):
             image = image.convert(image.mode.upper())
-        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+        # between orders of bytes Pillow converts by way of 8 bits
+        same = image.mode == mode or mode == "I;16"
+        pixels = np.asarray(image if same else image.convert(mode))
+        if mode == "I;16":
+            pixels = pixels.astype(np.uint16)
         if self._header.inks is not None:
             return to_rgb(pixels, self._header.inks.profile)
         return pixels
