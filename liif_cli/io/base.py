@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liif_cli.geometry.window import Window
-from liif_cli.io.georeference import Georeference
+from liif_cli.io.georeference import Georeference, fits
 
 Pixels = npt.NDArray[Any]
 DTYPES = (
@@ -84,8 +84,9 @@ class ImageInfo:
 
     @property
     def nodata(self) -> float | None:
-        """The sample that says that nothing was measured (``io/nodata.py``), where one does."""
-        return self.georeference.nodata_value if self.georeference else None
+        """The sample that says that nothing was measured (``io/nodata.py``), where one can."""
+        value = self.georeference.nodata_value if self.georeference else None
+        return value if value is not None and fits(value, self.dtype) else None
 
 
 @runtime_checkable

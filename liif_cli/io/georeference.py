@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+import numpy.typing as npt
+
 _SCALE, _TIEPOINTS, _MATRIX = 33550, 33922, 34264
 _KEYS, _DOUBLES, _ASCII = 34735, 34736, 34737
 _METADATA, _NODATA = 42112, 42113
@@ -125,6 +128,15 @@ class Georeference:
             *((code, kind, len(values), values, True) for code, kind, values in numbers if values),
             *((code, _ASCII_TYPE, 0, text, True) for code, text in texts if text),
         ]
+
+
+def fits(nodata: float, dtype: npt.DTypeLike) -> bool:
+    """Whether samples of a type can be ``nodata`` at all."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return True
+    limits = np.iinfo(kind)
+    return float(nodata).is_integer() and bool(limits.min <= nodata <= limits.max)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

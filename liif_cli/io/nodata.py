@@ -12,27 +12,19 @@ import numpy.typing as npt
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
+from liif_cli.io.georeference import fits
 
 Mask = npt.NDArray[np.bool_]
 
 
 def equals(values: Pixels, nodata: float) -> Mask:
     """Where samples are ``nodata``, NaN included; of the shape of ``values``."""
+    if not fits(nodata, values.dtype):
+        return np.zeros(values.shape, np.bool_)
     if np.isnan(nodata):
-        return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+        return np.isnan(values)
     with np.errstate(over="ignore"):
-        return np.asarray(values == np.asarray(nodata).astype(values.dtype, casting="unsafe")) & (
-            fits(nodata, values.dtype)
-        )
-
-
-def fits(nodata: float, dtype: npt.DTypeLike) -> bool:
-    """Whether samples of a type can be ``nodata`` at all."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return True
-    limits = np.iinfo(kind)
-    return float(nodata).is_integer() and limits.min <= nodata <= limits.max
+        return np.asarray(values == np.asarray(nodata).astype(values.dtype))
 
 
 def empty(pixels: Pixels, nodata: float) -> Mask:

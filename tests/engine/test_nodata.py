@@ -132,6 +132,16 @@ def test_what_cannot_say_so_is_refused(tmp_path: Path) -> None:
     assert "png cannot say where nothing was measured" in result.stderr
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_nodata_that_no_sample_can_be_refuses_nothing(tmp_path: Path) -> None:
+    bands = np.moveaxis(terrain(3, np.uint8), 0, 2)
+    tags = [(42113, 2, 0, "-9999", True), (33550, 12, 3, (10.0, 10.0, 0.0), True)]
+    tifffile.imwrite(tmp_path / "odd.tif", bands, photometric="rgb", extratags=tags)
+    for name in ("out.png", "out.tif"):
+        result = upscale(tmp_path / "odd.tif", tmp_path / name)
+        assert result.exit_code == 0, result.stderr
+
+
 def test_nothing_but_holes(tmp_path: Path) -> None:
     source = write(tmp_path / "in.tif", np.full((1, HEIGHT, WIDTH), NODATA, np.float32), NODATA)
     result = upscale(source, tmp_path / "out.tif")
