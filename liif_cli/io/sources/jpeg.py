@@ -108,7 +108,9 @@ class JpegSource(WholeFileSource):
 
     def _bits(self, data: bytes) -> int:
         """Bits of a sample, as the frame header says."""
-        for marker, body in segments(self.info.path, io.BytesIO(data[2:])):
+        stream = io.BytesIO(data)  # which copies nothing
+        stream.seek(2)
+        for marker, body in segments(self.info.path, stream):
             if marker in _FRAMES:
                 return body[0]
         raise ValueError("no frame header")
