@@ -20,6 +20,7 @@ from liif_cli.engine.events import (
     ImageDone,
     Listener,
     TaskDone,
+    Warned,
 )
 from liif_cli.engine.record import (
     OutputState,
@@ -37,6 +38,7 @@ from liif_cli.io.atomic import atomic_path, drop, output_errors, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.pngcolour import profile_of
+from liif_cli.io.refusals import damaged as damaged_input
 from liif_cli.io.tilestore import TileStore, damaged
 from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
 from liif_cli.models.model import Model
@@ -92,6 +94,7 @@ class ImageRun:
         claims: of this process, that of the output among them; let go of at the end, and for the
             time in which other processes may share the tasks.
         replaces: fingerprint of the unfinished store of other work that may be dropped.
+        strict: an input that its decoder had to mend is an error, not a warning.
     """
 
     def __init__(
@@ -105,6 +108,8 @@ class ImageRun:
         started: float,
         claims: Claims,
         replaces: str = "",
+        *,
+        strict: bool = False,
     ) -> None:
         # for the colour profile and the resolution, of the file as it was
         self.plan, self.info, self.model = plan, source.info, model
@@ -118,6 +123,9 @@ class ImageRun:
         self.elsewhere: dict[Path, Owner] = {}
         # out of time: tasks were left out, so that the image is not finished
         self.cut = False
+        self.strict = strict
+        # taken by the first one who says it
+        self._told_of_damage = threading.Lock()
         self._source: Source | None = source
         self._store: TileStore | None = None
         self._array: ArrayPixels | None = None
@@ -292,9 +300,7 @@ class ImageRun:
     ) -> None:
         """Render what is left of ``outputs``, which empties as its windows are done."""
         assert self._source is not None
-        parts = render_task(
-            model, plan, task, self._source.read, iter(tuple(outputs)), self.stop.is_set
-        )
+        parts = render_task(model, plan, task, self._read, iter(tuple(outputs)), self.stop.is_set)
         for window, pixels in parts:
             if self._store is not None:
                 self._write_shard(self._store, window, pixels)
@@ -302,6 +308,21 @@ class ImageRun:
                 self._array.write(window.relative_to(plan.region), pixels)
             outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
+
+    def _read(self, window: Window) -> Pixels:
+        """A window of the input; says once that the file is damaged.
+
+        Raises:
+            InputError: it is, and that is an error.
+        """
+        assert self._source is not None
+        pixels = self._source.read(window)
+        if damage := self._source.damage:
+            if self.strict:
+                raise damaged_input(self.input, damage)
+            if self._told_of_damage.acquire(blocking=False):
+                self.listen(Warned(f"{self.input}: damaged, its decoder says: {damage}"))
+        return pixels
 
     def share(self) -> float:
         """The part of the output that a later run finds done, 0 to 1."""

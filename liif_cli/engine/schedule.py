@@ -192,6 +192,7 @@ class Scheduler:
                     started,
                     batch.claims,
                     draft.replaces,
+                    strict=batch.spec.strict,
                 )
         except BaseException:
             source.close()

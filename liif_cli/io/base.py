@@ -91,9 +91,14 @@ class ImageInfo:
 
 @runtime_checkable
 class Source(Protocol):
-    """An open input image. Opening reads no more than the header where the format allows it."""
+    """An open input image. Opening reads no more than the header where the format allows it.
+
+    ``damage`` is what the decoder passed over in a file that it decoded all the same, empty where
+    nothing was wrong or nothing has been read.
+    """
 
     info: ImageInfo
+    damage: str
 
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels) of a window inside the image.

@@ -45,7 +45,7 @@ def read_exif(data: bytes) -> ExifFacts:
     A block that is damaged says nothing: the image can be read without it.
     """
     data = data.removeprefix(HEADER)
-    order = _order(data)
+    order = byte_order(data)
     if order is None:
         return ExifFacts()
     try:
@@ -73,7 +73,7 @@ def rewritten(
         The block without the header, None where it is damaged.
     """
     block = bytearray(data.removeprefix(HEADER))
-    order = _order(block)
+    order = byte_order(block)
     if order is None:
         return None
     try:
@@ -92,7 +92,8 @@ def upright_xmp(packet: bytes) -> bytes:
     return _XMP_ORIENTATION.sub(rb"\g<1>1", packet)
 
 
-def _order(data: bytes | bytearray) -> str | None:
+def byte_order(data: bytes | bytearray) -> str | None:
+    """``<`` or ``>`` as ``struct`` has it; None where it is no EXIF block."""
     return {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
 
 

@@ -73,6 +73,8 @@ class UnpackedSource:
         InputError: the file is shorter than its header says.
     """
 
+    damage = ""
+
     def __init__(self, path: Path, info: ImageInfo) -> None:
         self.path, self.info = path, info
         with reading(path), path.open("rb") as file:

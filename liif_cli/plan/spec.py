@@ -37,7 +37,8 @@ class RenderSpec:
         quality: of lossy outputs, 1 to 100; None is the format's own, or the input's where that is
             higher.
         keep_extension: a suffix that changes stays in the output's name: "a.bmp.png".
-        strict: files that look like images and are not read are failures.
+        strict: files that look like images and are not read are failures, and so are those whose
+            decoder passes over damage.
         page: of inputs of several pages, counted from 1; None is the first.
         strip_metadata: leave EXIF, XMP and provenance out of the outputs.
         max_input_pixels: inputs above are refused; None is ``WHOLE_INPUT_PIXELS`` for formats that

@@ -481,7 +481,8 @@ def render_options(command: F) -> F:
         click.option(
             "--strict",
             is_flag=True,
-            help="Count files of a folder that look like images and are not read as failed.",
+            help="Count files of a folder that look like images and are not read as failed, and "
+            "JPEGs whose decoder had to pass over damage.",
         ),
         click.option(
             "--strip-metadata",

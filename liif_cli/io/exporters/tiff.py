@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from liif_cli.geometry.grid import TileGrid
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import DTYPES, OutputInfo, PixelReader, Pixels
+from liif_cli.io.directories import EXIF_IFD, GPS_IFD, Directories, append, directories_of
 from liif_cli.io.exporters.bands import codec_workers, pixel_bytes
 from liif_cli.io.limits import check_compression, check_limit
 
@@ -23,6 +25,11 @@ _BUFFER_BYTES = 16 * 2**20
 _CLASSIC_LIMIT = 2**32
 _REDUCED = 1
 _XMP = 700
+_LONG, _LONG8 = 4, 16
+_WRITTEN = {0x0112, 0x011A, 0x011B, 0x0128}
+"""Orientation and resolution, which the writer says itself."""
+_STAND_INS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
+"""Numbers that the writer takes for those of directories, which it refuses."""
 _ALPHA, _UNSPECIFIED = 2, 0
 
 # imagecodecs deflates by libdeflate: level 1 is as fast as zstd's 3 and of its size, within 5 %
@@ -52,7 +59,7 @@ class TiffExporter:
     pyramids = ("subifd", "pages", "none")
     quality = 0
     nodata = True
-    carries = abilities("ICC", "XMP", "resolution", "georeference")
+    carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
     disk = 5 / 3  # the levels twice
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
@@ -101,7 +108,9 @@ def write_levels(
     lossy: dict[str, Any] = (
         {"compressionargs": {"level": info.quality or _QUALITY}} if codec == "jpeg" else {}
     )
+    described = directories_of(info.exif) if info.exif else Directories()
     extra = len(info.icc or b"") + len(info.xmp or b"") + len(json.dumps(info.provenance))
+    extra += len(info.exif or b"")
     big = needs_bigtiff(levels[0], extra, codec=codec, reduced=len(levels) > 1)
     with tifffile.TiffWriter(path, bigtiff=big) as tiff:
         for number, level in enumerate(levels):
@@ -111,13 +120,17 @@ def write_levels(
                 "description": json.dumps(info.provenance, sort_keys=True)
                 if info.provenance
                 else None,
-                "extratags": [*_xmp(info), *_georeference(info)],
+                "extratags": [
+                    *_xmp(info),
+                    *_georeference(info),
+                    *_described(described, big=big),
+                ],
             }
             tiff.write(
                 tiles(level),
                 shape=(level.height, level.width, level.channels)[: 2 + (level.channels > 1)],
                 dtype=np.dtype(level.dtype),
-                tile=(_TILE, _TILE),
+                tile=(tile_side(level), tile_side(level)),
                 maxworkers=codec_workers(),
                 buffersize=_BUFFER_BYTES,
                 iccprofile=info.icc,
@@ -129,6 +142,15 @@ def write_levels(
                 **lossy,
                 **(first if number == 0 else {"subfiletype": _REDUCED, "software": False}),
             )
+    if described.exif or described.gps:
+        with tifffile.TiffFile(path) as tiff:
+            tags = tiff.pages.first.tags
+            places = {
+                code: (tags[stand_in].offset, tags[stand_in].valueoffset)
+                for code, stand_in in _STAND_INS.items()
+                if stand_in in tags
+            }
+        append(path, described, places, big=big)
 
 
 def needs_bigtiff(
@@ -171,21 +193,37 @@ def _xmp(info: OutputInfo) -> list[tuple[Any, ...]]:
     return [(_XMP, 1, len(info.xmp), info.xmp, True)] if info.xmp else []
 
 
+def _described(found: Directories, *, big: bool) -> list[tuple[Any, ...]]:
+    """What EXIF says, as further tags; where its directories lie is not known yet."""
+    own = [(e.tag, e.kind, e.count, e.data, True) for e in found.main if e.tag not in _WRITTEN]
+    inner = [code for code, part in ((EXIF_IFD, found.exif), (GPS_IFD, found.gps)) if part]
+    return [*own, *((_STAND_INS[code], _LONG8 if big else _LONG, 1, 0, True) for code in inner)]
+
+
 def _georeference(info: OutputInfo) -> list[tuple[Any, ...]]:
     return info.georeference.to_tags() if info.georeference else []
 
 
+def tile_side(pixels: PixelReader) -> int:
+    """Side of the square tiles: 512, or a multiple of 16 that holds a smaller image.
+
+    libvips takes a file whose tiles are far larger than its image for a damaged one.
+    """
+    return min(_TILE, 16 * math.ceil(max(pixels.height, pixels.width) / 16))
+
+
 def tiles(pixels: PixelReader) -> Iterator[Pixels]:
-    """Tiles (512, 512, channels) row by row; the last row and column go on beyond the image.
+    """Tiles (side, side, channels) row by row; the last row and column go on beyond the image.
 
     Several are read at once, as a read of a tile store has its own cost. They are padded here:
     tifffile mistakes the axis of the predictor in cut tiles of an image 1 pixel wide. Going on with
     the border, not with zeros, keeps JPEG from ringing at it.
     """
-    across = max(1, _READ_BYTES // (_TILE * _TILE * pixel_bytes(pixels)))
-    for part in TileGrid(pixels.height, pixels.width, _TILE, _TILE * across):
+    side = tile_side(pixels)
+    across = max(1, _READ_BYTES // (side * side * pixel_bytes(pixels)))
+    for part in TileGrid(pixels.height, pixels.width, side, side * across):
         found = pixels.read(part)
-        for col in range(0, part.width, _TILE):
-            piece = found[:, col : col + _TILE]
-            beyond = [(0, _TILE - side) for side in piece.shape[:2]]
+        for col in range(0, part.width, side):
+            piece = found[:, col : col + side]
+            beyond = [(0, side - length) for length in piece.shape[:2]]
             yield np.pad(piece, [*beyond, (0, 0)], mode="edge")

@@ -12,6 +12,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
+from liif_cli.io.exif import HEADER
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import av1
@@ -25,6 +26,7 @@ _ALPHA_URNS = (
     b"urn:mpeg:hevc:2015:auxid:1\0",
 )
 _MOST_META = 64 * 2**20
+_EXIF, _XMP = "EXIF", "XMP"
 _QUARTER_TURN = Orientation(transpose=True, flip_rows=True)
 
 
@@ -37,7 +39,7 @@ class AvifSource(WholeFileSource):
 
     format = "avif"
     suffixes = (".avif",)
-    reads = abilities("8", "16", "alpha", "ICC", "pages")
+    reads = abilities("8", "16", "alpha", "ICC", "EXIF", "XMP", "pages")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -155,6 +157,7 @@ def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
     channels = (1 if gray else 3) + alpha
     # the first frame of an image in layers says nothing of the last
     layered = any(name == b"a1lx" for name, _ in own)
+    described = _described(file, boxes, primary, metadata)
     return Header(
         *size,
         channels,
@@ -162,24 +165,104 @@ def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
         orientation=orientation,
         icc=icc,
         alpha=alpha,
+        exif=described.get(_EXIF),
+        xmp=described.get(_XMP),
         cleanup=0.0 if layered else av1.level_of(_coded(file, boxes, primary)),
         dropped=metadata.dropped,
     )
 
 
+def _described(
+    file: BinaryIO, boxes: dict[bytes, bytes], primary: int, metadata: Metadata
+) -> dict[str, bytes]:
+    """EXIF and XMP of the primary image, by their names; what is damaged is left out."""
+    found = dict[str, bytes]()
+    for item, what in _items(boxes).items():
+        try:
+            if primary not in _describes(boxes, item):
+                continue
+            data = _whole_item(file, boxes, item, what, metadata)
+        except (struct.error, IndexError, KeyError):
+            metadata.drop(what, "which is damaged")
+            continue
+        if data is None:
+            continue
+        if what == _EXIF:
+            # the block begins as many bytes behind the first four as these say (23008-12, A.2.1)
+            (offset,) = struct.unpack_from(">I", data.ljust(4, b"\0"))
+            data = data[4 + offset :].removeprefix(HEADER)
+        if data:
+            found.setdefault(what, data)
+    return found
+
+
+def _items(boxes: dict[bytes, bytes]) -> dict[int, str]:
+    """Number of an item -> "EXIF" or "XMP" (ISO/IEC 14496-12, section 8.11.6)."""
+    iinf = boxes.get(b"iinf", b"")
+    found = dict[int, str]()
+    if len(iinf) < 6:
+        return found
+    for name, body in _boxes(iinf[8 if iinf[0] else 6 :]):
+        if name != b"infe" or len(body) < 12 or body[0] not in (2, 3):
+            continue
+        wide = body[0] == 3
+        (item,) = struct.unpack_from(">I" if wide else ">H", body, 4)
+        kind, rest = body[10:14] if wide else body[8:12], body[14 if wide else 12 :]
+        if kind == b"Exif":
+            found[item] = _EXIF
+        elif kind == b"mime" and rest.split(b"\0")[1:2] == [b"application/rdf+xml"]:
+            found[item] = _XMP
+    return found
+
+
+def _references(boxes: dict[bytes, bytes]) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
+    """(kind, from item, to items) of the item reference box (section 8.11.12)."""
+    references = boxes.get(b"iref", b"\0\0\0\0")
+    wide = "I" if references[0] else "H"
+    for name, body in _boxes(references[4:]):
+        (item, count) = struct.unpack_from(f">{wide}H", body)
+        yield name, item, struct.unpack_from(f">{count}{wide}", body, struct.calcsize(f">{wide}H"))
+
+
+def _describes(boxes: dict[bytes, bytes], item: int) -> list[int]:
+    """Items that ``item`` describes."""
+    pairs = (to for name, begin, to in _references(boxes) if name == b"cdsc" and begin == item)
+    return [item for to in pairs for item in to]
+
+
 def _coded(file: BinaryIO, boxes: dict[bytes, bytes], item: int) -> bytes:
     """The first bytes of the coded image ``item``, of a grid those of its first tile."""
-    references = boxes.get(b"iref", b"\0\0\0\0")
-    wide = ">I" if references[0] else ">H"
-    for name, body in _boxes(references[4:]):
-        if name == b"dimg" and struct.unpack_from(wide, body)[0] == item:
-            (item,) = struct.unpack_from(wide, body, struct.calcsize(wide) + 2)
+    for name, begin, to in _references(boxes):
+        if name == b"dimg" and begin == item:
+            item = to[0]
             break
-    return _extent(file, boxes, item)
+    for start, length, inside in _extents(boxes, item):
+        # a length of 0 is all there is
+        length = min(length or av1.HEADER_BYTES, av1.HEADER_BYTES)
+        return _extent(file, boxes, start, length, inside)
+    return b""
 
 
-def _extent(file: BinaryIO, boxes: dict[bytes, bytes], item: int) -> bytes:
-    """The first bytes of the first extent of an item, none where it is not found.
+def _whole_item(
+    file: BinaryIO, boxes: dict[bytes, bytes], item: int, what: str, metadata: Metadata
+) -> bytes | None:
+    extents = list(_extents(boxes, item))
+    if not metadata.fits(what, sum(length for _, length, _ in extents)):
+        return None
+    return b"".join(_extent(file, boxes, *extent) for extent in extents)
+
+
+def _extent(
+    file: BinaryIO, boxes: dict[bytes, bytes], start: int, length: int, inside: bool
+) -> bytes:
+    if inside:
+        return boxes.get(b"idat", b"")[start : start + length]
+    file.seek(start)
+    return file.read(length)
+
+
+def _extents(boxes: dict[bytes, bytes], item: int) -> Iterator[tuple[int, int, bool]]:
+    """(start, length, whether it lies in the idat box) of the extents of an item.
 
     ISO/IEC 14496-12, section 8.11.3: the item location box.
     """
@@ -200,19 +283,11 @@ def _extent(file: BinaryIO, boxes: dict[bytes, bytes], item: int) -> bytes:
         found, method = number(wide), number(2) & 15 if version else 0
         number(2)
         base = number(words[2])
-        extents = []
         for _ in range(number(2)):
             number(words[3])
-            extents.append((base + number(words[0]), number(words[1])))
-        if found == item and extents:
-            start, length = extents[0]
-            # a length of 0 is all there is
-            length = min(length or av1.HEADER_BYTES, av1.HEADER_BYTES)
-            if method == 1:
-                return boxes.get(b"idat", b"")[start : start + length]
-            file.seek(start)
-            return file.read(length)
-    return b""
+            start, length = base + number(words[0]), number(words[1])
+            if found == item:
+                yield start, length, method == 1
 
 
 def _av1_bits(body: bytes) -> int:

@@ -17,6 +17,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.abilities import abilities
 from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import srgb_profile, to_rgb
+from liif_cli.io.directories import exif_of_tiff
 from liif_cli.io.georeference import CODES, Georeference
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
@@ -69,6 +70,7 @@ class TiffSource:
     """
 
     format = "tiff"
+    damage = ""
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
     reads = abilities(
         "8",
@@ -79,6 +81,7 @@ class TiffSource:
         "bands",
         "CMYK",
         "ICC",
+        "EXIF",
         "XMP",
         "resolution",
         "georeference",
@@ -161,6 +164,13 @@ class TiffSource:
             georeference=_georeference(page, metadata),
             decoded_bytes=0 if self._direct else segment * min(self._cache_size, whole),
             alpha=self._alpha is not None,
+            exif=exif_of_tiff(
+                path,
+                page.offset,
+                page.parent.byteorder,
+                big=page.parent.is_bigtiff,
+                metadata=metadata,
+            ),
             xmp=_xmp(page, metadata),
             by_window=True,
             stated_range=_stated_range(page) if dtype.kind == "f" else None,

@@ -78,6 +78,7 @@ class WholeFileSource:
     format: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     reads: ClassVar[frozenset[str]]
+    damage = ""
 
     def __init__(self, path: Path, page: int = 1) -> None:
         self._page = page

@@ -54,6 +54,7 @@ class ZarrSource:
     """
 
     format = "zarr"
+    damage = ""
     suffixes = (".zarr",)
     reads = abilities(
         "8",
