@@ -392,6 +392,7 @@ class Batch:
             pyramids=exporter.pyramids,
             quality=exporter.quality,
             nodata=exporter.nodata,
+            memory=exporter.memory,
             disk=exporter.disk,
         )
 

@@ -45,6 +45,8 @@ EXPORTERS = Registry(
         "tiff": "liif_cli.io.exporters.tiff:TiffExporter",
         "zarr": "liif_cli.io.exporters.zarr:ZarrExporter",
         "jp2": "liif_cli.io.exporters.jp2:Jpeg2000Exporter",
+        "jxl": "liif_cli.io.exporters.jxl:JpegXlExporter",
+        "avif": "liif_cli.io.exporters.avif:AvifExporter",
         # behind tiff, which has its suffixes
         "cog": "liif_cli.io.exporters.cog:CogExporter",
         "dzi": "liif_cli.io.exporters.deepzoom:DeepZoomExporter",

@@ -193,6 +193,8 @@ class Exporter(Protocol):
     ``quality`` is that of a format that is lossy by default, 0 for others. ``nodata``: it can say
     which sample means that nothing was measured. ``carries``: what else of ``io/abilities.py`` it
     writes.
+    ``memory``: what the codec of a format that does not stream holds beside the pixels, in sizes of
+    the raw pixels, of which gray counts as RGB.
     ``disk``: what is written on the output's disk at most, in sizes of the raw pixels; temporary
     files count, a tile store does not.
     """
@@ -229,6 +231,9 @@ class Exporter(Protocol):
 
     @property
     def carries(self) -> frozenset[str]: ...
+
+    @property
+    def memory(self) -> float: ...
 
     @property
     def disk(self) -> float: ...

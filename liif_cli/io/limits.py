@@ -65,6 +65,8 @@ def compression_limit(
     fits = np.dtype(dtype) == np.uint8 and channels in (1, 3) and not alpha
     if compression == "jpeg" and not fits:
         return "uint8, gray or RGB without alpha, for JPEG compression"
+    if compression == "lossy" and np.dtype(dtype) != np.uint8:
+        return "uint8, for lossy compression"
     return None
 
 

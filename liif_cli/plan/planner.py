@@ -205,7 +205,7 @@ def _part_of(
     memory = {name: size for name, size in whole.memory.items() if name not in _HELD}
     small = raw <= min(machine.allowed_bytes // MEMORY_SHARE, MEMORY_MOST)
     if output.format != "zarr" and (small or not output.streams):
-        hold = raw + (STREAM_BYTES if output.streams else 2 * raw)
+        hold = _held_output(region.pixels, source, output)
         part = dataclasses.replace(whole, via_store=False, memory={**memory, "output": hold})
         if part.total <= machine.allowed_bytes:
             return part
@@ -218,6 +218,13 @@ def _part_of(
                 f"raise --max-memory, or use a format that streams instead of {output.format}",
             )
     return dataclasses.replace(whole, via_store=True, memory={**memory, "exporter": STREAM_BYTES})
+
+
+def _held_output(pixels: int, source: InputFacts, output: OutputFacts) -> int:
+    """Bytes of an output that is kept in memory, and of writing it from there."""
+    item, channels = np.dtype(source.dtype).itemsize, source.shape[2]
+    codec = STREAM_BYTES if output.streams else output.memory * pixels * max(3, channels) * item
+    return pixels * channels * item + int(codec)
 
 
 def _cleanup(spec: RenderSpec, source: InputFacts, cost: ModelCost) -> float:
@@ -293,7 +300,8 @@ def _compression(spec: RenderSpec, source: InputFacts, output: OutputFacts) -> s
 
 def _quality(spec: RenderSpec, source: InputFacts, output: OutputFacts, compression: str) -> int:
     """What was asked for, else that of a lossy input where it is above the format's own; or 0."""
-    if compression in ("lossless", "png") or not (output.quality or compression == "jpeg"):
+    lossy = output.quality or compression in ("jpeg", "lossy")
+    if compression in ("lossless", "png") or not lossy:
         return 0
     own = round(100 - source.cleanup) if source.cleanup and output.quality else 0
     found = spec.quality or max(own, output.quality)
@@ -434,7 +442,7 @@ def _layouts(
                 yield _Layout(True, side, resume.shard, resume.chunk, resume.tile, workers, memory)
         return
     if output.format != "zarr":
-        hold = {"output": raw + (STREAM_BYTES if output.streams else 2 * raw)}
+        hold = {"output": _held_output(math.prod(out_shape), source, output)}
         tile = spec.tile or TILE
         if not output.streams or raw <= min(allowed // MEMORY_SHARE, MEMORY_MOST):
             for workers in _fewer(machine.workers):

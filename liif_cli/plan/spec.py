@@ -9,7 +9,7 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 
-FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr", "jp2", "cog", "dzi")
+FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr", "jp2", "jxl", "avif", "cog", "dzi")
 COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "lossy", "lossless", "none")
 PYRAMIDS = ("auto", "subifd", "pages", "none")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -181,4 +181,5 @@ class OutputFacts:
     pyramids: tuple[str, ...] = ()
     quality: int = 0
     nodata: bool = True
+    memory: float = 2.0
     disk: float = 1.0

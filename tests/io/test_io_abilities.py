@@ -137,6 +137,20 @@ def jp2_with_xmp(path: Path, profile: bytes) -> None:
     path.write_bytes(data[:at] + box + data[at:])
 
 
+def jxl_with(name: bytes) -> Maker:
+    """A container with EXIF or XMP in a box of its own."""
+
+    def make(path: Path, profile: bytes) -> None:
+        import struct
+
+        pixels = make_picture(HEIGHT, WIDTH, 3)
+        body = bytes(4) + exif_bytes().removeprefix(b"Exif\0\0") if name == b"Exif" else XMP
+        data = imagecodecs.jpegxl_encode(pixels, usecontainer=True)
+        path.write_bytes(data + struct.pack(">I4s", 8 + len(body), name) + body)
+
+    return make
+
+
 def of_zarr(channels: int = 3, dtype: Any = np.uint8, **attributes: Any) -> Maker:
     def make(path: Path, profile: bytes) -> None:
         import base64
@@ -219,6 +233,7 @@ MAKERS: dict[str, dict[str, Maker]] = {
         "ICC": with_pillow(icc=True),
         "EXIF": with_pillow(with_exif=True),
         "XMP": with_pillow(xmp=XMP),
+        "resolution": with_pillow(with_exif=True),
         "pages": moving(),
     },
     "heic": {
@@ -234,6 +249,9 @@ MAKERS: dict[str, dict[str, Maker]] = {
     "gif": {"8": with_pillow(), "alpha": with_pillow("RGBA"), "pages": moving()},
     "jxl": {
         "8": coded(imagecodecs.jpegxl_encode, 3, np.uint8),
+        "EXIF": jxl_with(b"Exif"),
+        "XMP": jxl_with(b"xml "),
+        "resolution": jxl_with(b"Exif"),
         "16": coded(imagecodecs.jpegxl_encode, 3, np.uint16),
         "float": coded(imagecodecs.jpegxl_encode, 3, np.float32, lossless=True),
         "alpha": coded(imagecodecs.jpegxl_encode, 4, np.uint8),
@@ -358,8 +376,9 @@ def test_an_exporter_writes_what_it_says_and_no_more(
     source = open_source(path)
     found = seen(source.info) & {"ICC", "EXIF", "XMP", "resolution", "georeference"}
     source.close()
-    # EXIF tells the resolution of a WebP, which has no other place for it
-    assert found - ({"resolution"} if name == "webp" else set()) == exporter.carries
+    # EXIF tells the resolution of these, which have no other place for it
+    by_exif = {"resolution"} if name in ("webp", "avif", "jxl") else set()
+    assert found - by_exif == exporter.carries
 
 
 def test_abilities_are_known_ones() -> None:

@@ -40,6 +40,7 @@ class CogExporter:
     quality = 0
     nodata = True
     carries = abilities("ICC", "XMP", "resolution", "georeference")
+    memory = 0.0
     disk = 3.0  # levels, the plain TIFF and its copy, a third more each
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -40,6 +40,7 @@ class DeepZoomExporter:
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC")
+    memory = 0.0
     disk = 5 / 3  # the levels twice
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -38,6 +38,7 @@ class Jpeg2000Exporter:
     quality = 0
     nodata = False
     carries = abilities("ICC", "XMP", "resolution")
+    memory = 10.0
     disk = 1.5
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -37,6 +37,7 @@ class JpegExporter:
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP", "resolution")
+    memory = 1.5
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

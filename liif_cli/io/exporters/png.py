@@ -52,6 +52,7 @@ class PngExporter:
     quality = 0
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP", "resolution")
+    memory = 0.0
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

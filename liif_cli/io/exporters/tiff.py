@@ -60,6 +60,7 @@ class TiffExporter:
     quality = 0
     nodata = True
     carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
+    memory = 0.0
     disk = 5 / 3  # the levels twice
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -35,6 +35,7 @@ class WebpExporter:
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP")
+    memory = 10.0
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -35,6 +35,7 @@ class ZarrExporter:
     quality = 0
     nodata = True
     carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
+    memory = 0.0
     disk = 1 / 3  # the levels
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

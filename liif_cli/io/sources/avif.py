@@ -12,7 +12,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
-from liif_cli.io.exif import HEADER
+from liif_cli.io.exif import HEADER, read_exif
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import av1
@@ -39,7 +39,7 @@ class AvifSource(WholeFileSource):
 
     format = "avif"
     suffixes = (".avif",)
-    reads = abilities("8", "16", "alpha", "ICC", "EXIF", "XMP", "pages")
+    reads = abilities("8", "16", "alpha", "ICC", "EXIF", "XMP", "resolution", "pages")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -76,7 +76,7 @@ def _frames(moov: bytes) -> int:
     """Frames of the first track of a sequence: of its sample sizes (ISO/IEC 14496-12, 8.7.3)."""
     body = moov
     for wanted in (b"trak", b"mdia", b"minf", b"stbl", b"stsz"):
-        body = next(inner for name, inner in _boxes(body) if name == wanted)
+        body = next(inner for name, inner in boxes_in(body) if name == wanted)
     count: int = struct.unpack_from(">I", body, 8)[0]
     return max(1, count)
 
@@ -97,8 +97,12 @@ def _top_boxes(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     return found
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name, body) of the boxes in ``data``."""
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(name, body) of the boxes in ``data``.
+
+    Raises:
+        IndexError: a box shorter than its own head.
+    """
     at = 0
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
@@ -114,9 +118,9 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
-    boxes = dict(_boxes(meta[4:]))
-    parts = list(_boxes(boxes.get(b"iprp", b"")))
-    properties = [box for name, body in parts if name == b"ipco" for box in _boxes(body)]
+    boxes = dict(boxes_in(meta[4:]))
+    parts = list(boxes_in(boxes.get(b"iprp", b"")))
+    properties = [box for name, body in parts if name == b"ipco" for box in boxes_in(body)]
     alpha = any(name == b"auxC" and body[4:].startswith(_ALPHA_URNS) for name, body in properties)
     primary = _primary(boxes.get(b"pitm", b""))
     own = [
@@ -166,6 +170,7 @@ def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
         icc=icc,
         alpha=alpha,
         exif=described.get(_EXIF),
+        resolution=read_exif(described.get(_EXIF, b"")).resolution,
         xmp=described.get(_XMP),
         cleanup=0.0 if layered else av1.level_of(_coded(file, boxes, primary)),
         dropped=metadata.dropped,
@@ -202,7 +207,7 @@ def _items(boxes: dict[bytes, bytes]) -> dict[int, str]:
     found = dict[int, str]()
     if len(iinf) < 6:
         return found
-    for name, body in _boxes(iinf[8 if iinf[0] else 6 :]):
+    for name, body in boxes_in(iinf[8 if iinf[0] else 6 :]):
         if name != b"infe" or len(body) < 12 or body[0] not in (2, 3):
             continue
         wide = body[0] == 3
@@ -219,7 +224,7 @@ def _references(boxes: dict[bytes, bytes]) -> Iterator[tuple[bytes, int, tuple[i
     """(kind, from item, to items) of the item reference box (section 8.11.12)."""
     references = boxes.get(b"iref", b"\0\0\0\0")
     wide = "I" if references[0] else "H"
-    for name, body in _boxes(references[4:]):
+    for name, body in boxes_in(references[4:]):
         (item, count) = struct.unpack_from(f">{wide}H", body)
         yield name, item, struct.unpack_from(f">{count}{wide}", body, struct.calcsize(f">{wide}H"))
 

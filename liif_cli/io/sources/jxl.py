@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.base import Pixels
+from liif_cli.io.exif import HEADER, read_exif
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
@@ -30,7 +32,10 @@ _PREVIEW_SIDES: dict[bool, _Choices] = {
 }
 _ALPHA, _SPOT, _CFA = 0, 2, 5
 _GRAY = 1
-_D65, _SRGB_PRIMARIES, _SRGB_TRANSFER = 1, 1, 13
+_D65, _SRGB_PRIMARIES, _SRGB_TRANSFER, _LINEAR_TRANSFER = 1, 1, 13, 8
+_LINEAR, _SRGB_TRANSFER_BITS = _LINEAR_TRANSFER - 2, _SRGB_TRANSFER - 2
+"""The same as they are coded, in the four bits of ``_ENUM``'s third form."""
+_EXIF, _XMP = "EXIF", "XMP"
 
 
 class JpegXlSource(WholeFileSource):
@@ -41,7 +46,7 @@ class JpegXlSource(WholeFileSource):
 
     format = "jxl"
     suffixes = (".jxl",)
-    reads = abilities("8", "16", "float", "alpha")
+    reads = abilities("8", "16", "float", "alpha", "EXIF", "XMP", "resolution")
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -64,6 +69,7 @@ class JpegXlSource(WholeFileSource):
             metadata.drop("animation", "but for its first frame")
         if not facts.srgb:
             metadata.drop("colour profile", "which the codec does not give")
+        described = _described(path, file, metadata)
         whole = np.dtype(np.uint8 if facts.bits <= 8 else np.uint16)
         return Header(
             facts.height,
@@ -72,6 +78,9 @@ class JpegXlSource(WholeFileSource):
             np.dtype(np.float32) if facts.floats else whole,
             orientation=Orientation.from_exif(facts.orientation),
             alpha=bool(facts.alpha),
+            exif=described.get(_EXIF),
+            resolution=read_exif(described.get(_EXIF, b"")).resolution,
+            xmp=described.get(_XMP),
             dropped=metadata.dropped,
         )
 
@@ -80,6 +89,48 @@ class JpegXlSource(WholeFileSource):
 
         pixels: Pixels = imagecodecs.jpegxl_decode(data, index=0, keeporientation=True)
         return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
+
+
+def _described(path: Path, file: BinaryIO, metadata: Metadata) -> dict[str, bytes]:
+    """EXIF and XMP by their names, out of the boxes of a container."""
+    found = dict[str, bytes]()
+    file.seek(0)
+    if not file.read(len(_CONTAINER)).startswith(_CONTAINER):
+        return found
+    for name, start, size in boxes_of(path, file, len(_CONTAINER)):
+        what = {b"Exif": _EXIF, b"xml ": _XMP}.get(name)
+        file.seek(start)
+        if name == b"brob" and file.read(4) in (b"Exif", b"xml "):
+            metadata.drop("EXIF or XMP", "which is compressed by Brotli")
+        if what is None or (data := metadata.read(what, file, size)) is None:
+            continue
+        if what == _EXIF:
+            # the block begins as many bytes behind the first four as these say
+            data = data[4 + int.from_bytes(data[:4], "big") :].removeprefix(HEADER)
+        if data:
+            found.setdefault(what, data)
+    return found
+
+
+def marked_srgb(data: bytes) -> bytes:
+    """A file that was written as linear, said to be sRGB: the codec takes all 16 bits for linear.
+
+    The two have codes of the same length, and nothing else in a file without loss depends on them.
+
+    Raises:
+        ValueError: the file is marked otherwise.
+    """
+    facts = _read(_Bits(_codestream(Path("the codec's file"), io.BytesIO(data))))
+    if facts.srgb:
+        return data
+    if facts.linear_at is None:
+        raise ValueError("a JPEG XL that is neither sRGB nor linear")
+    start = data.index(b"jxlc") + 4 if data.startswith(_CONTAINER) else 0
+    found = bytearray(data)
+    for bit in range(4):
+        at = facts.linear_at + bit
+        found[start + at // 8] ^= ((_LINEAR ^ _SRGB_TRANSFER_BITS) >> bit & 1) << at % 8
+    return bytes(found)
 
 
 def _codestream(path: Path, file: BinaryIO) -> bytes:
@@ -106,7 +157,13 @@ class _Bits:
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "little") >> 16
-        self._left = 8 * len(data) - 16
+        self._whole = 8 * len(data)
+        self._left = self._whole - 16
+
+    @property
+    def position(self) -> int:
+        """How many bits of the codestream were taken, its signature among them."""
+        return self._whole - self._left
 
     def take(self, count: int) -> int:
         """The next ``count`` bits as a number."""
@@ -129,7 +186,10 @@ class _Bits:
 
 @dataclass
 class _Facts:
-    """What the image header says; ``extra`` channels, of which ``alpha`` are alpha."""
+    """What the image header says; ``extra`` channels, of which ``alpha`` are alpha.
+
+    ``linear_at`` is the bit of the codestream at which it says that colours are linear.
+    """
 
     height: int
     width: int
@@ -142,6 +202,7 @@ class _Facts:
     associated: bool = False
     animation: bool = False
     srgb: bool = True
+    linear_at: int | None = None
 
 
 def _read(bits: _Bits) -> _Facts:
@@ -229,4 +290,7 @@ def _read_colours(bits: _Bits, found: _Facts) -> None:
     white = bits.number(_ENUM)
     primaries = _SRGB_PRIMARIES if found.gray else bits.number(_ENUM)
     transfer = 0 if bits.flag() else bits.number(_ENUM)
-    found.srgb = (white, primaries, transfer) == (_D65, _SRGB_PRIMARIES, _SRGB_TRANSFER)
+    at_home = (white, primaries) == (_D65, _SRGB_PRIMARIES)
+    found.srgb = at_home and transfer == _SRGB_TRANSFER
+    if at_home and transfer == _LINEAR_TRANSFER:
+        found.linear_at = bits.position - 4
