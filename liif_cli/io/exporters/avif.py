@@ -62,7 +62,7 @@ class AvifExporter:
         if gray and info.alpha:
             image = np.concatenate([np.repeat(image[..., :1], 3, axis=2), image[..., 1:]], axis=2)
         # a profile says what colours are, and the numbers beside it nothing then
-        colours = {} if info.icc else {"primaries": _BT709, "transfer": _SRGB_CURVE}
+        primaries, transfer = (None, None) if info.icc else (_BT709, _SRGB_CURVE)
         data = bytes(
             imagecodecs.avif_encode(
                 np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image),
@@ -70,7 +70,8 @@ class AvifExporter:
                 speed=_SPEED,
                 bitspersample=8 if image.dtype == np.uint8 else _DEEP_BITS,
                 numthreads=codec_workers(),
-                **colours,
+                primaries=primaries,
+                transfer=transfer,
             )
         )
         with output_errors(path):
