@@ -19,6 +19,7 @@ from liif_cli.io.base import ImageInfo, Pixels
 from liif_cli.io.cmyk import srgb_profile, to_rgb
 from liif_cli.io.directories import exif_of_tiff
 from liif_cli.io.georeference import CODES, Georeference
+from liif_cli.io.lab import to_srgb
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.refusals import (
@@ -36,13 +37,19 @@ from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 from liif_cli.io.unpack import band_rows, upright_band
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_CIELAB, _ICCLAB = 8, 9
 _PLAIN = _BLACK_IS_ZERO, _RGB
+_NAMES = {_PALETTE: "palette", _SEPARATED: "CMYK", _CIELAB: "CIELAB", _ICCLAB: "CIELAB"}
+"""What is converted on reading."""
 _PACKED = 12
 """Bits of samples that are packed, and given as 16."""
-_JPEG = {6, 7}
-_NEW_JPEG, _WEBP = 7, 50001
+_OLD_JPEG, _NEW_JPEG, _WEBP = 6, 7, 50001
 _REDUCED, _MASK = 1, 4
 _PREMULTIPLIED, _STRAIGHT = 1, 2
+_FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
+"""Orientation -> axes that libtiff flips for it."""
+_ALL = -1
+"""Key of a page that is kept as a whole."""
 _CACHE_BYTES = 32 * 2**20
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -99,7 +106,8 @@ class TiffSource:
                 pictures = _pictures(tiff.pages)
                 if not 1 <= page <= len(pictures):
                     raise no_such_page(path, page, len(pictures))
-                self._open(path, tiff.pages[pictures[page - 1]], page, len(pictures))
+                at = pictures[page - 1]
+                self._open(path, tiff.pages[at], at, page, len(pictures))
         except (tifffile.TiffFileError, *DAMAGE) as error:
             raise damaged(path, error) from error
 
@@ -107,12 +115,15 @@ class TiffSource:
     def matches(cls, path: Path, head: bytes) -> bool:
         return head.startswith(_MAGIC)
 
-    def _open(self, path: Path, page: Any, number: int, pages: int) -> None:
+    def _open(self, path: Path, page: Any, directory: int, number: int, pages: int) -> None:
         self._path, self._page = path, page
         photometric = _kind(path, page)
         metadata = Metadata()
         profile = _value(page, 34675, "colour profile", metadata)
         icc = bytes(profile) if profile else None
+        # chroma in blocks of its own, and JPEG as it was before it was specified
+        self._by_libtiff = photometric == _YCBCR and int(page.compression) != _NEW_JPEG
+        self._directory = directory
         self._inks, self._ink_profile = photometric == _SEPARATED, icc
         self._alpha = _alpha(page)
         self._height, self._width = page.imagelength, page.imagewidth
@@ -135,12 +146,16 @@ class TiffSource:
             raise truncated(path, "not all of its strips or tiles are listed")
         self._decode = page.decode
         self._direct = page.is_contiguous and not self._separate and page.fillorder == 1
+        self._direct &= not self._by_libtiff
         self._check_end()
         self._lut = _colours(page, photometric)
         channels = self._samples if self._lut is None else self._lut.shape[1]
         if self._inks:
             channels, icc = 3, srgb_profile()
         dtype = np.dtype(page.dtype).newbyteorder("=") if self._lut is None else self._lut.dtype
+        if photometric in (_CIELAB, _ICCLAB):
+            dtype, icc = np.dtype(dtype.str.replace("i", "u")), srgb_profile()
+        self._given = dtype
         self._orientation = Orientation.from_exif(int(page.tags.valueof(274, 1)))
         height, width = self._orientation.shape(self._height, self._width)
         segment = tile[0] * tile[1] * page.dtype.itemsize * (1 if self._separate else self._samples)
@@ -152,6 +167,10 @@ class TiffSource:
             # strips serve no window well: kept all, or read once in order
             unpack = 2 * planes * segment + 4 * self._band_rows() * self._row_bytes(channels, dtype)
             self._cache_size = whole
+        decoded = 0 if self._direct else segment * min(self._cache_size, whole)
+        if self._by_libtiff:
+            # beside the RGB with alpha that libtiff gives, the file
+            decoded, unpack = 8 * self._height * self._width + path.stat().st_size, None
         self.info = ImageInfo(
             path=path,
             format=self.format,
@@ -162,7 +181,7 @@ class TiffSource:
             icc=icc,
             resolution=self._orientation.resolution(_resolution(page)),
             georeference=_georeference(page, metadata),
-            decoded_bytes=0 if self._direct else segment * min(self._cache_size, whole),
+            decoded_bytes=decoded,
             alpha=self._alpha is not None,
             exif=exif_of_tiff(
                 path,
@@ -172,11 +191,11 @@ class TiffSource:
                 metadata=metadata,
             ),
             xmp=_xmp(page, metadata),
-            by_window=True,
+            by_window=not self._by_libtiff,
             stated_range=_stated_range(page) if dtype.kind == "f" else None,
             page=number,
             pages=pages,
-            kind={_PALETTE: "palette", _SEPARATED: "CMYK"}.get(photometric, ""),
+            kind=_NAMES.get(photometric, ""),
             unpack_bytes=unpack,
             cleanup=self._level(),
             rgb_bands=photometric == _RGB and channels - (self._alpha is not None) > 3,
@@ -237,14 +256,22 @@ class TiffSource:
         """
         check_window(self.info, window)
         stored = self._orientation.stored_window(window, self.info.height, self.info.width)
-        pixels = self._read_rows(stored) if self._direct else self._read_segments(stored)
+        if self._by_libtiff:
+            pixels = self._whole()[stored.to_slices()]
+        else:
+            pixels = self._read_rows(stored) if self._direct else self._read_segments(stored)
         if self._lut is not None:
             # one bit a sample is decoded to bool, which would select instead of index
             pixels = self._lut[pixels[..., 0].astype(np.uint8, copy=False)]
         elif self._page.bitspersample == _PACKED:
             pixels = pixels << 4 | pixels >> 8
         if self._lut is None and self._page.photometric == _WHITE_IS_ZERO:
-            pixels = np.iinfo(pixels.dtype).max - pixels
+            # floats have no white of their own: those of [0, 1] are turned over
+            white = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+            pixels = white - pixels
+        elif self._page.photometric in (_CIELAB, _ICCLAB):
+            unsigned = self._page.photometric == _ICCLAB
+            pixels = to_srgb(pixels.view(self._given), unsigned=unsigned)
         elif self._inks:
             try:
                 pixels = to_rgb(pixels, self._ink_profile)
@@ -279,6 +306,26 @@ class TiffSource:
                 samples = slice(plane, plane + 1) if self._separate else slice(None)
                 out[rows, cols, samples] = self._segment(index)[inside]
         return out
+
+    def _whole(self) -> Pixels:
+        """The page as libtiff shows it: what is rare, and what tifffile does not decode."""
+        import imagecodecs
+
+        with self._lock:
+            if _ALL not in self._cache:
+                with reading(self._path):
+                    data = self._path.read_bytes()
+                try:
+                    found = imagecodecs.tiff_decode(data, index=self._directory, asrgb=True)
+                except Exception as error:
+                    # codecs raise errors of any class
+                    raise damaged(self._path, error) from error
+                if found.shape[:2] != (self._height, self._width):
+                    raise damaged(self._path, f"its pixels are {found.shape}")
+                # libtiff flips by the orientation, and does not turn
+                flips = _FLIPPED.get(int(self._page.tags.valueof(274, 1)), ())
+                self._cache[_ALL] = np.ascontiguousarray(np.flip(found[..., :3], flips))
+            return self._cache[_ALL]
 
     def _segment(self, index: int) -> Pixels:
         """Decoded strip or tile (rows, cols, samples), from the cache if it is there."""
@@ -382,8 +429,6 @@ def _kind(path: Path, page: Any) -> int:
     name = getattr(page.photometric, "name", str(page.photometric))
     if page.imagedepth > 1:
         raise several(path, f"a TIFF volume of {page.imagedepth} planes")
-    if photometric == _YCBCR and int(page.compression) not in _JPEG:
-        raise kind_of_pixels(path, "a YCbCr TIFF without JPEG compression")
     expected = {
         _WHITE_IS_ZERO: 1,
         _BLACK_IS_ZERO: 1,
@@ -391,6 +436,8 @@ def _kind(path: Path, page: Any) -> int:
         _RGB: 3,
         _YCBCR: 3,
         _SEPARATED: 4,
+        _CIELAB: 3,
+        _ICCLAB: 3,
     }
     if photometric not in expected:
         raise kind_of_pixels(path, f"a TIFF of photometric interpretation {name}")
@@ -404,7 +451,15 @@ def _kind(path: Path, page: Any) -> int:
     integer |= sample_format == 2 and bits in (8, 16, 32) and photometric in _PLAIN
     if (bits < 8 and (samples > 1 or not plain)) or (bits > 8 and photometric == _PALETTE):
         integer = False
-    floating = sample_format == 3 and bits in (16, 32, 64) and photometric in _PLAIN
+    floating = (
+        sample_format == 3 and bits in (16, 32, 64) and photometric in (*_PLAIN, _WHITE_IS_ZERO)
+    )
+    if photometric in (_CIELAB, _ICCLAB):
+        # the sign of a* and b* goes without saying, and is said now and then
+        integer = sample_format in (1, 2) and bits in (8, 16)
+        floating = sample_format == 3 and bits == 32 and photometric == _CIELAB
+    if photometric == _YCBCR:
+        integer, floating = sample_format == 1 and bits == 8, False
     if page.dtype is None or not (integer or floating):
         kind = {1: "unsigned", 2: "signed", 3: "float"}.get(sample_format, "unknown")
         raise kind_of_pixels(path, f"{kind} samples of {bits} bits ({name})")
