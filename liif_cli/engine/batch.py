@@ -283,6 +283,7 @@ class Batch:
             unpack_bytes=info.unpack_bytes,
             cleanup=info.cleanup,
             nodata=info.nodata,
+            linear=info.linear,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
         cost = model_cost(

@@ -27,6 +27,7 @@ from liif_cli.geometry.cell import SCALED, CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
+from liif_cli.io.linear import decoded, encoded
 from liif_cli.io.nodata import empty, enlarged
 from liif_cli.models.base import Latent
 from liif_cli.models.device import upload
@@ -336,6 +337,10 @@ def render_task(
     """
     grid = TileGrid(*plan.out_shape, plan.tile, plan.tile)
     pixels = read(task.read)
+    dtype = np.dtype(plan.dtype)
+    if plan.linear:
+        # 16 bits are too few for what a display is shown of light
+        pixels, dtype = _shown(plan, pixels, encoded), np.dtype(np.float32)
     passes = plan.passes
     # each pass has a latent of its own, of which one at a time is kept
     groups = ([one] for one in outputs) if len(passes) == 1 else iter([list(outputs)])
@@ -348,10 +353,12 @@ def render_task(
             while filling and filling[0][0] <= tiles.placed:
                 _, window, found = filling.popleft()
                 _put_nodata(plan, task, pixels, window, found)
+                if plan.linear:
+                    found = _shown(plan, found, decoded).astype(plan.dtype)
                 yield window, found
 
         for group in groups:
-            collected = [np.empty((*one.shape, plan.channels), plan.dtype) for one in group]
+            collected = [np.empty((*one.shape, plan.channels), dtype) for one in group]
             for one_pass in passes:
                 if answer is None or len(passes) > 1:
                     answer = None  # the last one's memory goes first
@@ -373,6 +380,14 @@ def render_task(
             yield from finished()
         while tiles.place():
             yield from finished()
+
+
+def _shown(plan: RenderPlan, pixels: Pixels, curve: Callable[[Pixels], Pixels]) -> Pixels:
+    """Pixels (h, w, channels) with a curve applied to their colours, as float32."""
+    found: Pixels = curve(pixels.astype(np.float32))
+    if plan.alpha:
+        found[..., -1] = pixels[..., -1]
+    return found
 
 
 def _put_nodata(

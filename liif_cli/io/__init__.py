@@ -29,6 +29,8 @@ SOURCES = Registry(
         "jp2": "liif_cli.io.sources.jp2:Jpeg2000Source",
         "pnm": "liif_cli.io.sources.pnm:PnmSource",
         "qoi": "liif_cli.io.sources.qoi:QoiSource",
+        "exr": "liif_cli.io.sources.exr:ExrSource",
+        "hdr": "liif_cli.io.sources.hdr:HdrSource",
         "tiff": "liif_cli.io.sources.tiff:TiffSource",
         "zarr": "liif_cli.io.sources.zarr:ZarrSource",
         # the last one: one of its formats has no signature
@@ -47,6 +49,8 @@ EXPORTERS = Registry(
         "jp2": "liif_cli.io.exporters.jp2:Jpeg2000Exporter",
         "jxl": "liif_cli.io.exporters.jxl:JpegXlExporter",
         "avif": "liif_cli.io.exporters.avif:AvifExporter",
+        "exr": "liif_cli.io.exporters.exr:ExrExporter",
+        "hdr": "liif_cli.io.exporters.hdr:HdrExporter",
         # behind tiff, which has its suffixes
         "cog": "liif_cli.io.exporters.cog:CogExporter",
         "dzi": "liif_cli.io.exporters.deepzoom:DeepZoomExporter",
@@ -79,12 +83,13 @@ def check_available(name: str) -> None:
     Raises:
         UsageError: the library is missing; the message says how to get it.
     """
-    library = getattr(exporter_for(name), "needs", "")
+    exporter = exporter_for(name)
+    library = getattr(exporter, "needs", "")
     if library and find_spec(library) is None:
         raise UsageError(
             f"format {name}",
             got=f"no {library}, which it needs",
-            cure=f"pip install 'liif-cli[{name}]'",
+            cure=f"pip install 'liif-cli[{getattr(exporter, 'extra', name)}]'",
         )
 
 

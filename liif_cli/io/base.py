@@ -45,7 +45,8 @@ class ImageInfo:
     one to 100; of a JPEG 100 less its quality (``io/quantisation``). ``dropped`` says what of its
     metadata was left out, a phrase each (``io/metadata.py``). ``colour`` has the chunks of a PNG
     without profile that say what its colours are (``io/pngcolour.py``). ``rgb_bands``: the first
-    three of more bands are red, green and blue.
+    three of more bands are red, green and blue. ``linear``: colours are amounts of light
+    (``io/linear.py``).
     """
 
     path: Path
@@ -71,6 +72,7 @@ class ImageInfo:
     dropped: tuple[str, ...] = ()
     colour: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     rgb_bands: bool = False
+    linear: bool = False
 
     @property
     def colours(self) -> int:

@@ -33,7 +33,7 @@ _UNREAD = {
     "an image of a paint program": "afphoto clip kra ora procreate psb xcf",
     "a medical image": "dcm dicom mha mhd mnc mrc nii nrrd",
     "a slide": "bif czi lif mrxs nd2 oib oif scn vsi zvi",
-    "an image of high dynamic range": "exr hdr pic rgbe",
+    "an image of high dynamic range": "pic xyze",
     "an image": "bpg djvu fits fts flif hdp heics jbg jls jxr mng npy npz pct wdp",
 }
 _UNREAD_SUFFIXES = {f".{name}": kind for kind, names in _UNREAD.items() for name in names.split()}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from liif_cli.io.base import Pixels, Source
 from liif_cli.io.gray import equal_colours, large_windows
+from liif_cli.io.linear import encoded
 from liif_cli.io.nodata import equals
 
 Range = tuple[float, float]
@@ -36,7 +37,8 @@ def measure(source: Source) -> Measured:
 
     These span their type, whatever values there are. Float samples within [0, 1] are taken as they
     are; others, and whole numbers that are signed or have 32 bits, span what the file states,
-    widened by what it holds, or what it holds. Alpha spans [0, 1], or its type. Images are read as
+    widened by what it holds, or what it holds; amounts of light span what the network sees of them,
+    and [0, 1] at least. Alpha spans [0, 1], or its type. Images are read as
     a whole for this, in windows of 16 MiB.
 
     Raises:
@@ -58,6 +60,8 @@ def measure(source: Source) -> Measured:
         high = np.maximum(high, np.max(pixels, axis=(0, 1), initial=least, where=~holes))
         gray = gray and equal_colours(pixels)
     low, high = low[: info.colours], high[: info.colours]
+    if info.linear:
+        low, high = np.minimum(encoded(low), 0), np.maximum(encoded(high), 1)
     if together:
         low, high = low.min(keepdims=True), high.max(keepdims=True)
     pairs = zip(low, high, strict=True)

@@ -101,6 +101,8 @@ class RenderPlan:
         gray: all of the input's three colours are equal everywhere: they go through the network
             once, as gray, and stay equal. False where there is no need to know: for other images
             than RGB.
+        linear: colours are amounts of light, which the network sees as a display shows them;
+            ``ranges`` are of what it sees.
     """
 
     input: str
@@ -141,6 +143,7 @@ class RenderPlan:
     pyramid: str = ""
     cleanup: float = 0.0
     gray: bool = False
+    linear: bool = False
 
     @property
     def rows(self) -> AxisMap:
@@ -216,6 +219,7 @@ class RenderPlan:
             "pyramid": self.pyramid,
             "cleanup": self.cleanup,
             "gray": self.gray,
+            "linear": self.linear,
         }
         return {
             **roi,

@@ -164,6 +164,7 @@ def make_plan(
             compression=compression,
             quality=_quality(spec, source, output, compression),
             nodata=source.nodata,
+            linear=source.linear,
             pyramid=pyramid,
             cleanup=_cleanup(spec, source, cost),
         )

@@ -9,7 +9,21 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 
-FORMATS = ("auto", "png", "jpg", "webp", "tiff", "zarr", "jp2", "jxl", "avif", "cog", "dzi")
+FORMATS = (
+    "auto",
+    "png",
+    "jpg",
+    "webp",
+    "tiff",
+    "zarr",
+    "jp2",
+    "jxl",
+    "avif",
+    "exr",
+    "hdr",
+    "cog",
+    "dzi",
+)
 COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "lossy", "lossless", "none")
 PYRAMIDS = ("auto", "subifd", "pages", "none")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -144,7 +158,7 @@ class InputFacts:
     ``digest`` identifies the content. ``alpha``: the last channel is alpha. ``ranges``: (black,
     white) of all colours together, or a pair a band; none where all span their sample type.
     ``cleanup`` is how lossy the file is, ``nodata`` the sample that means that nothing was
-    measured (``io.base.ImageInfo``).
+    measured, and ``linear`` whether colours are amounts of light (``io.base.ImageInfo``).
     """
 
     path: str
@@ -159,6 +173,7 @@ class InputFacts:
     unpack_bytes: int | None = None
     cleanup: float = 0.0
     nodata: float | None = None
+    linear: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import OpenEXR
 import pillow_heif
 import pytest
 import tifffile
@@ -164,6 +165,22 @@ def of_zarr(channels: int = 3, dtype: Any = np.uint8, **attributes: Any) -> Make
     return make
 
 
+def of_exr(channels: int, dtype: Any, **header: Any) -> Maker:
+    def make(path: Path, profile: bytes) -> None:
+        names = {3: "RGB", 4: "RGBA"}.get(channels, "EDCBZ")
+        pixels = make_picture(HEIGHT, WIDTH, channels, np.float32).astype(dtype)
+        planes = {name: np.ascontiguousarray(pixels[..., k]) for k, name in enumerate(names)}
+        OpenEXR.File({"type": OpenEXR.scanlineimage, **header}, planes).write(str(path))
+
+    return make
+
+
+def exr_of_two(path: Path, profile: bytes) -> None:
+    plane = make_picture(HEIGHT, WIDTH, 1, np.float32).reshape(HEIGHT, WIDTH)
+    parts = [OpenEXR.Part({"type": OpenEXR.scanlineimage}, {"Y": plane}, name) for name in "ab"]
+    OpenEXR.File(parts).write(str(path))
+
+
 def as_format(name: str, mode: str, **options: Any) -> Maker:
     """A format of Pillow in a file of another suffix: found by its content."""
 
@@ -266,6 +283,19 @@ MAKERS: dict[str, dict[str, Maker]] = {
     },
     "pnm": {"8": with_pillow(), "16": wide_ppm, "float": pfm, "alpha": pam},
     "qoi": {"8": with_pillow(), "alpha": with_pillow("RGBA")},
+    "exr": {
+        "float": of_exr(3, np.float32),
+        "wide": of_exr(3, np.float16),
+        "ICC": of_exr(3, np.float32),
+        "alpha": of_exr(4, np.float16),
+        "bands": of_exr(5, np.float32),
+        "resolution": of_exr(3, np.float32, xDensity=300.0),
+        "pages": exr_of_two,
+    },
+    "hdr": {
+        "float": coded(imagecodecs.rgbe_encode, 3, np.float32, header=True),
+        "ICC": coded(imagecodecs.rgbe_encode, 3, np.float32, header=True),
+    },
     "tiff": {
         "8": with_pillow(),
         "16": with_tifffile(3, np.uint16, photometric="rgb"),
@@ -372,12 +402,15 @@ def test_an_exporter_writes_what_it_says_and_no_more(
         georeference=georeference,
     )
     path = tmp_path / f"out{exporter.suffixes[0]}"
-    exporter.export(ArrayReader(make_picture(600, 700, 3)), path, info)
+    dtype = np.uint8 if "uint8" in exporter.dtypes else np.float32
+    exporter.export(ArrayReader(make_picture(600, 700, 3, dtype)), path, info)
     source = open_source(path)
     found = seen(source.info) & {"ICC", "EXIF", "XMP", "resolution", "georeference"}
     source.close()
     # EXIF tells the resolution of these, which have no other place for it
     by_exif = {"resolution"} if name in ("webp", "avif", "jxl") else set()
+    if name in ("exr", "hdr"):
+        by_exif = {"ICC"}  # of light, by the format itself
     assert found - by_exif == exporter.carries
 
 

@@ -12,8 +12,10 @@ import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import imagecodecs
 import numpy as np
+import OpenEXR
 import pytest
 import tifffile
 import zarr
@@ -80,6 +82,17 @@ def read_avif(path: Path) -> np.ndarray:
     return pixels
 
 
+def read_exr(path: Path) -> np.ndarray:
+    (pixels,) = OpenEXR.File(str(path)).channels().values()
+    return pixels.pixels
+
+
+def read_hdr(path: Path) -> np.ndarray:
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    np.testing.assert_array_equal(found, imagecodecs.rgbe_decode(path.read_bytes()))
+    return found
+
+
 READERS = {
     "png": read_pillow,
     "jpg": read_pillow,
@@ -91,9 +104,17 @@ READERS = {
     "jp2": read_jpeg_2000,
     "jxl": read_jpeg_xl,
     "avif": read_avif,
+    "exr": read_exr,
+    "hdr": read_hdr,
 }
 HERE = [name for name in EXPORTERS if name != "cog" or importlib.util.find_spec("rasterio")]
-LOSSY = {"jpg": 6.0, "avif": 6.0, "webp": 12.0, "dzi": 6.0}
+LOSSY = {"hdr": 1.0, "jpg": 6.0, "avif": 6.0, "webp": 12.0, "dzi": 6.0}
+
+
+def own(name: str) -> str:
+    """A sample type that the format holds: uint8 if it can."""
+    dtypes = exporter_for(name).dtypes
+    return "uint8" if "uint8" in dtypes else dtypes[0]
 
 
 def export(name: str, pixels, folder: Path, info: OutputInfo | None = None) -> Path:
@@ -121,6 +142,12 @@ def test_round_trip(tmp_path, picture, reader, name, dtype, channels, size):
         found = imagecodecs.png_decode(path.read_bytes())
     else:
         found = READERS[name](path)
+    if name == "hdr":
+        # floats of a shared exponent, which know no gray
+        assert found.shape == (*size, 3)
+        expected = np.broadcast_to(pixels.reshape(*size, channels), (*size, 3)).astype(np.float32)
+        assert (np.abs(found - expected) <= expected.max(axis=2, keepdims=True) / 128).all()
+        return
     if name == "webp" and channels == 1:
         # the format knows no gray
         assert np.ptp(found.astype(int), axis=-1).max() <= 3
@@ -138,10 +165,11 @@ def test_round_trip(tmp_path, picture, reader, name, dtype, channels, size):
 def test_our_own_source_reads_it(tmp_path, picture, reader, name):
     if name == "dzi":
         pytest.skip("a format that is only written")
-    path = export(name, reader(picture(40, 60)), tmp_path, OutputInfo(resolution=(300, 150)))
+    pixels = reader(picture(40, 60, 3, own(name)))
+    path = export(name, pixels, tmp_path, OutputInfo(resolution=(300, 150)))
     info = open_source(path).info
     format = "tiff" if name == "cog" else name
-    assert (info.format, info.shape, info.dtype) == (format, (40, 60, 3), np.uint8)
+    assert (info.format, info.shape, info.dtype) == (format, (40, 60, 3), own(name))
     if "resolution" in exporter_for(name).carries:
         assert info.resolution == pytest.approx((300, 150), rel=1e-3)
 
@@ -151,7 +179,10 @@ def test_our_own_source_reads_it(tmp_path, picture, reader, name):
 def test_profile(tmp_path, picture, reader, profile, name, length, capfd):
     # JPEG cuts long ones into parts
     icc = profile if length is None else profile + bytes(length - len(profile))
-    path = export(name, reader(picture(20, 30)), tmp_path, OutputInfo(icc=icc))
+    path = export(name, reader(picture(20, 30, 3, own(name))), tmp_path, OutputInfo(icc=icc))
+    if name in ("exr", "hdr"):
+        assert "ICC" not in exporter_for(name).carries
+        return
     if name == "dzi":
         for tile in path.with_name("out_files").rglob("*_*"):
             with Image.open(tile) as image:
@@ -195,27 +226,28 @@ def test_same_pixels_same_bytes(tmp_path, picture, reader, name):
         pytest.skip("a folder; its shards are compared in the tests of the tile store")
     info = OutputInfo(software="liif", provenance={"b": 1, "a": 2})
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    first = export(name, reader(picture(300, 700)), tmp_path / "a", info)
-    second = export(name, reader(picture(300, 700)), tmp_path / "b", info)
+    pixels = picture(300, 700, 3, own(name))
+    first = export(name, reader(pixels), tmp_path / "a", info)
+    second = export(name, reader(pixels), tmp_path / "b", info)
     assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize("name", HERE)
 def test_from_a_tile_store(tmp_path, picture, name):
-    pixels = picture(150, 230)
+    pixels = picture(150, 230, 3, own(name))
     store = TileStore.create(
         tmp_path / "store",
         height=150,
         width=230,
         channels=3,
-        dtype="uint8",
+        dtype=own(name),
         chunk=32,
         shard=64,
         fingerprint="f",
     )
     for window in store.grid:
         store.write_shard(window, pixels[window.to_slices()])
-    found = READERS[name](export(name, store, tmp_path)).astype(int)
+    found = READERS[name](export(name, store, tmp_path)).astype(float)
     assert np.abs(found - pixels).mean() < (LOSSY.get(name, 1e-9))
     # a reader that was moved is still one
     window = Window(60, 60, 10, 10)
@@ -428,7 +460,9 @@ name, path, compression = sys.argv[1:]
 side = 2000
 rng = np.random.default_rng(0)
 steps = rng.integers(-3, 4, (side, side, 3), dtype=np.int8)
-pixels = np.cumsum(steps, axis=1, dtype=np.int16).astype(np.uint8)
+dtypes = exporter_for(name).dtypes
+dtype = "uint8" if "uint8" in dtypes else dtypes[0]
+pixels = np.cumsum(steps, axis=1, dtype=np.int16).astype(np.uint8).astype(dtype)
 small = np.ascontiguousarray(pixels[:64, :64])
 exporter_for(name).export(ArrayReader(small), Path(path), OutputInfo(compression=compression))
 process = psutil.Process()

@@ -67,7 +67,8 @@ class JpegXlSource(WholeFileSource):
             raise kind_of_pixels(path, f"a JPEG XL with {what}", "save it as PNG")
         if facts.animation:
             metadata.drop("animation", "but for its first frame")
-        if not facts.srgb:
+        linear = facts.floats and facts.linear_at is not None
+        if not facts.srgb and not linear:
             metadata.drop("colour profile", "which the codec does not give")
         described = _described(path, file, metadata)
         whole = np.dtype(np.uint8 if facts.bits <= 8 else np.uint16)
@@ -82,6 +83,7 @@ class JpegXlSource(WholeFileSource):
             resolution=read_exif(described.get(_EXIF, b"")).resolution,
             xmp=described.get(_XMP),
             dropped=metadata.dropped,
+            linear=linear,
         )
 
     def decode(self, data: bytes) -> Pixels:

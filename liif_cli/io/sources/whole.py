@@ -38,7 +38,7 @@ class Header:
     """What a file's header says; ``height`` and ``width`` as stored, before the orientation.
 
     ``channels`` are those of the pixels as they are given, alpha included; ``inks`` says how
-    those of a CMYK file were made. ``cleanup``, ``dropped`` and ``colour`` are those of
+    those of a CMYK file were made. ``cleanup``, ``dropped``, ``colour`` and ``linear`` are those of
     ``ImageInfo``.
     ``pages`` are the frames of an animation, or the pictures of a file of several.
     """
@@ -59,6 +59,7 @@ class Header:
     dropped: tuple[str, ...] = ()
     pages: int = 1
     colour: Mapping[bytes, bytes] = field(default_factory=dict)
+    linear: bool = False
 
 
 class WholeFileSource:
@@ -114,6 +115,7 @@ class WholeFileSource:
             page=page,
             pages=header.pages,
             colour=header.colour,
+            linear=header.linear,
         )
         self._pixels: Pixels | None = None
         self._lock = Lock()
