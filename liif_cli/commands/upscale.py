@@ -69,6 +69,7 @@ def upscale(
       liif upscale photos/ wide/ --size 3840x --model bicubic
       liif upscale photos/ fitted/ --size 1920x1080 --fit inside
       liif upscale photos/ large/ --scale 3.7 --max-memory 1.5GiB --dry-run
+      liif upscale cells.ome.tif nuclei.tif --scale 4 --select c=0,z=3
       liif upscale photos/ large/ --scale 2 --quiet --report result.json
       liif upscale photos/ large/ --scale 8 --stop-at 06:00 --log-file liif.log
 
@@ -93,6 +94,8 @@ def upscale(
     from liif_cli.ui.progress import batch_progress
     from liif_cli.ui.report import print_summary, report_data
 
+    if render["page"] is not None and render["select"]:
+        raise UsageError("--page", got="--select as well", cure="leave one out")
     spec = RenderSpec(size=size, model=model or DEFAULT_MODEL, **render)
     if dry_run:
         ctx.exit(dry_run_batch(input, output, spec, suffix=suffix, verbose=verbose))

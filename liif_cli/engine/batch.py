@@ -62,8 +62,9 @@ from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
 from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
 from liif_cli.io.atomic import cover, stale_names
-from liif_cli.io.base import ImageInfo, Source
+from liif_cli.io.base import ImageInfo, Source, View
 from liif_cli.io.discover import Pair, discover, unread
+from liif_cli.io.exif import rewritten
 from liif_cli.io.gray import is_gray
 from liif_cli.io.pngcolour import is_other
 from liif_cli.io.values import WHOLE, measure
@@ -160,6 +161,7 @@ class Batch:
         self._taken: dict[str, Path] = {}
         self.claims = Claims()
         self._write = write
+        self._told_of_bits = False
         self._stale: dict[Path, set[str]] = {}
         self.left_out: list[Path] = []
         self.pairs: list[Pair] = discover(
@@ -252,7 +254,8 @@ class Batch:
         """
         if pair.error is not None:
             raise pair.error
-        return open_source(pair.input, self.spec.page)
+        spec = self.spec
+        return open_source(pair.input, View(spec.page or 1, spec.select, spec.level))
 
     def draft(self, pair: Pair) -> Draft:
         """The plan of one image, as far as it can be made without decoding it.
@@ -280,6 +283,8 @@ class Batch:
             alpha=info.alpha,
             ranges=measured.ranges,
             page=info.page,
+            select=self.spec.select,
+            level=self.spec.level,
             unpack_bytes=info.unpack_bytes,
             cleanup=info.cleanup,
             nodata=info.nodata,
@@ -329,9 +334,25 @@ class Batch:
 
     def warn_of_dropped(self, info: ImageInfo, plan: RenderPlan) -> None:
         """Say what of an image its output will not have: metadata, pages, frames."""
-        if info.pages > 1 and self.spec.page is None:
+        if info.pages > 1 and self.spec.page is None and not self.spec.select:
+            axes = ", ".join(f"{name} of {length}" for name, length in info.axes)
+            which = f" ({axes}); --select or" if axes else ";"
             self.listen(
-                Warned(f"{info.path}: the first of {info.pages} pages; --page takes another")
+                Warned(f"{info.path}: the first of {info.pages} pages{which} --page takes another")
+            )
+        if info.exif is not None and rewritten(info.exif, 1, 1, None) is None:
+            self.listen(Warned(f"{info.path}: its EXIF is dropped, which is damaged"))
+        if (
+            np.dtype(plan.dtype).itemsize >= 4
+            and plan.dtype != "float32"
+            and not self._told_of_bits
+        ):
+            self._told_of_bits = True
+            self.listen(
+                Warned(
+                    f"{info.path}: of {plan.dtype} samples some 24 bits are kept, since the "
+                    "network works in float32"
+                )
             )
         for what in info.dropped:
             self.listen(Warned(f"{info.path}: {what}"))
@@ -364,6 +385,8 @@ class Batch:
         """Formats to try for an output: what was asked for; else the input's own, then TIFF."""
         if pair.wanted is not None and (pair.fixed is not None or self.spec.format != "auto"):
             return [pair.wanted]
+        if own == "tiff" and pair.wanted == "ome-tiff":
+            own = pair.wanted  # as its name says
         return list(dict.fromkeys([own if own in EXPORTERS else "png", "tiff"]))
 
     def _output_facts(self, path: Path, name: str) -> OutputFacts:
@@ -539,7 +562,7 @@ def plan_batch(
             draft = batch.draft(pair)
             plan, state = draft.plan, batch.state(draft.plan)
             if not draft.looked:
-                with closing(open_source(pair.input, plan.page)) as source:
+                with closing(open_source(pair.input, plan.view)) as source:
                     plan, state = batch.look(plan, state, source)
             skipped = state is OutputState.FINISHED
             if not skipped:

@@ -133,7 +133,7 @@ class _Measured:
 def _read(plan: RenderPlan) -> tuple[float, bool, Pixels]:
     """Seconds for a pixel read, whether windows are read alone, and the pixels of one."""
     begun = time.perf_counter()
-    with closing(open_source(Path(plan.input), plan.page)) as source:
+    with closing(open_source(Path(plan.input), plan.view)) as source:
         by_window = source.info.by_window
         height, width = (min(SAMPLE_SIDE, length) for length in plan.in_shape)
         window = Window(

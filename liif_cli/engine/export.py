@@ -15,7 +15,7 @@ from liif_cli.engine.claims import Claims, claim_path
 from liif_cli.engine.record import Record, make_folder, remove_stale_work
 from liif_cli.errors import InputError, OutputError, PlanError, UsageError
 from liif_cli.geometry.window import Window
-from liif_cli.io import check_available, exporter_for, format_for_suffix
+from liif_cli.io import check_available, exporter_for, format_for, suffix_of
 from liif_cli.io.atomic import atomic_path, output_errors
 from liif_cli.io.base import Exporter, OutputInfo, Pixels
 from liif_cli.io.georeference import Georeference
@@ -149,12 +149,12 @@ def _open(path: Path) -> _CountedStore:
 
 
 def _format(output: Path, wanted: str) -> str:
-    named = format_for_suffix(output.suffix)
+    named = format_for(output)
     if wanted == "auto":
         if named is None:
             raise UsageError("FILE", got=output.name, cure="name a suffix, or give --format")
         return named
-    if output.suffix.lower() not in exporter_for(wanted).suffixes:
+    if not suffix_of(output.name, exporter_for(wanted).suffixes):
         raise UsageError(
             "FILE and --format do not fit",
             got=f"{output.name} and {wanted}",
@@ -170,16 +170,20 @@ def _info(store: TileStore) -> tuple[OutputInfo, dict[str, Any]]:
     def data(name: str) -> bytes | None:
         return base64.b64decode(found[name]) if name in found else None
 
-    resolution = found.get("resolution")
+    def pair(name: str) -> tuple[float, float] | None:
+        value = found.get(name)
+        return (value[0], value[1]) if value else None
+
     info = OutputInfo(
         icc=data("icc_profile"),
         exif=data("exif"),
         xmp=data("xmp"),
-        resolution=(resolution[0], resolution[1]) if resolution else None,
+        resolution=pair("resolution"),
         software=found.get("software", ""),
         georeference=Georeference.from_dict(found.get("georeference")),
         alpha=bool(found.get("alpha", False)),
         band_names=tuple(found.get("band_names", ())),
+        pixel_size=pair("pixel_size"),
     )
     return info, dict(store.provenance.get("liif", {}))
 
@@ -208,9 +212,10 @@ def _check(
         cure = "free disk space or name a FILE on another disk"
         raise refuse(f"disk space for {output}", sum(parts.values()), free, parts, cure)
     available = psutil.virtual_memory().available
-    if not exporter.streams and 3 * raw > available:
+    held = int(raw + exporter.memory * raw * max(3, store.channels) / store.channels)
+    if not exporter.streams and held > available:
         cure = "use a format that streams, such as tiff"
         error: PlanError = refuse(
-            f"memory for {output}", 3 * raw, available, {"pixels and file": 3 * raw}, cure
+            f"memory for {output}", held, available, {"pixels and file": held}, cure
         )
         raise error

@@ -174,7 +174,7 @@ class Scheduler:
         """The run of an image, its input open; None where it is finished after all."""
         batch, plan, started = self.batch, draft.plan, time.monotonic()
         batch.deaths.begin(Path(plan.input))
-        source = open_source(Path(plan.input), plan.page)
+        source = open_source(Path(plan.input), plan.view)
         try:
             if not draft.looked:
                 plan, state = batch.look(plan, state, source)

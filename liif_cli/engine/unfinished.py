@@ -127,7 +127,9 @@ def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:
     before += [(found.identity, None)] if found is not None else []
     for identity, looked in before:
         gray = identity.get("gray", looked)
-        same = (identity.get("input"), identity.get("page")) == (plan.input_digest, plan.page)
+        now = plan.identity()
+        names = ("input", "page", "select", "level")
+        same = all(identity.get(name) == now.get(name) for name in names)
         if same and isinstance(gray, bool):
             return gray
     return None

@@ -6,12 +6,13 @@ Codec libraries are imported by the source or exporter that needs them, not here
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from liif_cli.errors import InputError, UsageError
-from liif_cli.io.base import Exporter, Source, SourceFormat
+from liif_cli.io.base import Exporter, Source, SourceFormat, View
 from liif_cli.io.refusals import check_regular, reading
 from liif_cli.registry import Registry
 
@@ -45,6 +46,7 @@ EXPORTERS = Registry(
         "jpg": "liif_cli.io.exporters.jpeg:JpegExporter",
         "webp": "liif_cli.io.exporters.webp:WebpExporter",
         "tiff": "liif_cli.io.exporters.tiff:TiffExporter",
+        "ome-tiff": "liif_cli.io.exporters.ometiff:OmeTiffExporter",
         "zarr": "liif_cli.io.exporters.zarr:ZarrExporter",
         "jp2": "liif_cli.io.exporters.jp2:Jpeg2000Exporter",
         "jxl": "liif_cli.io.exporters.jxl:JpegXlExporter",
@@ -109,21 +111,33 @@ def is_known(path: Path, head: bytes) -> bool:
     return bool(head) and any(_source_format(name).matches(path, head) for name in SOURCES)
 
 
-def format_for_suffix(suffix: str) -> str | None:
-    """Name of the exporter that writes files of that suffix, None where there is none."""
-    names = (name for name in EXPORTERS if suffix.lower() in exporter_for(name).suffixes)
-    return next(names, None)
+def format_for(path: Path) -> str | None:
+    """Name of the exporter that writes files of such a name, None where there is none.
+
+    The longest suffix decides: "a.ome.tif" is not any TIFF.
+    """
+    suffixes = {
+        one: name for name in reversed(list(EXPORTERS)) for one in exporter_for(name).suffixes
+    }
+    return suffixes.get(suffix_of(path.name, suffixes))
 
 
-def open_source(path: Path, page: int | None = None) -> Source:
+def suffix_of(name: str, suffixes: Iterable[str]) -> str:
+    """The longest of some suffixes that a file name ends with, in lower case; "" for none."""
+    found = [one for one in suffixes if name.lower().endswith(one) and len(name) > len(one)]
+    return max(found, key=len, default="")
+
+
+def open_source(path: Path, view: View | int | None = None) -> Source:
     """Open an image file or a Zarr store: by its content, or by its suffix where that says nothing.
 
-    ``page`` is counted from 1; None is the first one.
+    ``view`` is a page, counted from 1, or says more; None is the first picture.
 
     Raises:
         InputError: the file is missing, empty, damaged, of a kind that cannot be handled, or has no
-            such page.
+            such page, axis or level.
     """
+    view = view if isinstance(view, View) else View(view or 1)
     head = b""
     # pathlib's answer is an error in a folder that may not be entered
     if not os.path.isdir(path):
@@ -135,13 +149,28 @@ def open_source(path: Path, page: int | None = None) -> Source:
     for name in SOURCES:
         kind = _source_format(name)
         if kind.matches(path, head):
-            return kind(path, page or 1)
+            return _open(kind, path, view)
     for name in SOURCES:
         kind = _source_format(name)
         if head and path.suffix.lower() in kind.suffixes:
-            return kind(path, page or 1)
+            return _open(kind, path, view)
     raise InputError(
         str(path),
         got="a folder that is no Zarr store" if not head else "a file of unknown format",
         expected="an image: " + ", ".join(SOURCES),
     )
+
+
+def _open(kind: SourceFormat, path: Path, view: View) -> Source:
+    if view.plain:
+        return kind(path, view.page)
+    of_view = getattr(kind, "of_view", None)
+    if of_view is None:
+        raise InputError(
+            str(path),
+            got="--select" if view.select else "--level",
+            expected="TIFF or Zarr, whose axes and levels can be chosen",
+            cure="--page N takes one of several pictures",
+        )
+    source: Source = of_view(path, view)
+    return source

@@ -28,6 +28,28 @@ DTYPES = (
 
 
 @dataclass(frozen=True)
+class View:
+    """Which of the pictures of a file is read.
+
+    ``page`` is counted from 1. ``select`` has names of axes, as "c" and "z", and indices from 0;
+    axes that it does not name are at 0, but for channels of a Zarr array, which are all read.
+    ``level`` is 0 for full resolution, and more for the reduced ones.
+    """
+
+    page: int = 1
+    select: tuple[tuple[str, int], ...] = ()
+    level: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether a page says all of it."""
+        return not self.select and not self.level
+
+
+FIRST = View()
+
+
+@dataclass(frozen=True)
 class ImageInfo:
     """What is known of an image without reading its pixels.
 
@@ -39,14 +61,16 @@ class ImageInfo:
     ``decoded_bytes`` is what the source keeps in memory once it is read: the whole image for
     formats without random access, a bounded cache or 0 for those that are read by window
     (``by_window``). ``stated_range`` is the lowest and highest sample that the file says to hold.
-    ``page`` of ``pages`` is the one that is read. ``kind`` names what was converted on reading.
+    ``page`` of ``pages`` is the one that is read; ``axes`` are names and lengths of those that
+    ``View.select`` may name. ``kind`` names what was converted on reading.
     ``unpack_bytes`` is what reading it once, band by band, takes (``io/unpack.py``); None where
     that cannot be done. ``cleanup`` is how lossy the file is as far as it tells, from 0 for a clean
     one to 100; of a JPEG 100 less its quality (``io/quantisation``). ``dropped`` says what of its
     metadata was left out, a phrase each (``io/metadata.py``). ``colour`` has the chunks of a PNG
     without profile that say what its colours are (``io/pngcolour.py``). ``rgb_bands``: the first
     three of more bands are red, green and blue. ``linear``: colours are amounts of light
-    (``io/linear.py``).
+    (``io/linear.py``). ``pixel_size`` is (x, y) in micrometres of what is shown, as microscopes
+    say; ``band_names`` has a name a channel, or none.
     """
 
     path: Path
@@ -73,6 +97,9 @@ class ImageInfo:
     colour: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     rgb_bands: bool = False
     linear: bool = False
+    axes: tuple[tuple[str, int], ...] = ()
+    pixel_size: tuple[float, float] | None = None
+    band_names: tuple[str, ...] = ()
 
     @property
     def colours(self) -> int:
@@ -121,7 +148,8 @@ class SourceFormat(Protocol):
     """What ``SOURCES`` holds: a class that opens one kind of file.
 
     ``suffixes`` are lower case and with their dot; the content decides before they do. ``reads``:
-    what of ``io/abilities.py``.
+    what of ``io/abilities.py``. One that has axes or levels to choose from has a classmethod
+    ``of_view(path, view)`` as well.
     """
 
     suffixes: tuple[str, ...]
@@ -161,6 +189,7 @@ class OutputInfo:
     ``alpha``: the last channel is straight alpha. ``exif`` (without its "Exif" header) and ``xmp``
     are of the output already: upright, of its size and resolution.
     ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
+    ``pixel_size`` is (x, y) in micrometres.
     ``band_names``: a name a channel, or none. ``compression`` and ``pyramid``: one of the
     exporter's own, "" for its first. ``quality``: of lossy compression, 1 to 100, 0 for the
     format's own. ``rgb_bands``: the first three of more bands are red, green and blue. ``colour``:
@@ -175,6 +204,7 @@ class OutputInfo:
     exif: bytes | None = field(default=None, repr=False)
     xmp: bytes | None = field(default=None, repr=False)
     offset: tuple[int, int] = (0, 0)
+    pixel_size: tuple[float, float] | None = None
     band_names: tuple[str, ...] = ()
     quality: int = 0
     rgb_bands: bool = False

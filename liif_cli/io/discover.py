@@ -13,10 +13,11 @@ from liif_cli.io import (
     EXPORTERS,
     check_available,
     exporter_for,
-    format_for_suffix,
+    format_for,
     image_suffixes,
     is_image,
     is_known,
+    suffix_of,
 )
 from liif_cli.io.sources.zarr import is_zarr_store
 
@@ -65,7 +66,7 @@ class Pair:
         if self.fixed is not None:
             return self.fixed
         suffixes = exporter_for(format).suffixes
-        own = self.input.suffix
+        own = _suffix(self.input)
         if own.lower() in suffixes:
             return self.folder / (self.stem + own)
         kept = own if self.keep_extension else ""
@@ -179,16 +180,16 @@ def _key(path: Path) -> str:
 
 def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
     relative = Path(input.name)
-    known = output.suffix.lower() in image_suffixes() | _written_suffixes()
+    known = suffix_of(output.name, image_suffixes() | _written_suffixes())
     if known and (not output.is_dir() or is_zarr_store(output)):
-        named = format_for_suffix(output.suffix)
+        named = format_for(output)
         if named is None:
             raise UsageError(
                 "OUTPUT",
                 got=f"{output.suffix}, which is read but not written",
                 expected="one of " + ", ".join(sorted(_written_suffixes())),
             )
-        if format != AUTO and output.suffix.lower() in exporter_for(format).suffixes:
+        if format != AUTO and suffix_of(output.name, exporter_for(format).suffixes):
             named = format  # two formats may share a suffix
         if format not in (AUTO, named):
             raise UsageError(
@@ -197,7 +198,8 @@ def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
                 expected=f"a suffix of {', '.join(exporter_for(format).suffixes)}",
                 cure="leave out --format",
             )
-        return Pair(input, relative, output.parent, output.stem, named, fixed=output)
+        stem = output.name[: -len(known)]
+        return Pair(input, relative, output.parent, stem, named, fixed=output)
     _refuse_file(output)
     return _pair(input, relative, output, suffix, format)
 
@@ -206,7 +208,7 @@ def _from_folder(
     input: Path, output: Path, suffix: str, format: str, left_out: list[Path]
 ) -> list[Pair]:
     _refuse_file(output)
-    if output.suffix.lower() in _written_suffixes() and not output.is_dir():
+    if suffix_of(output.name, _written_suffixes()) and not output.is_dir():
         raise UsageError(
             "OUTPUT",
             got=f"a file name, {output.name}, for a folder of images",
@@ -246,8 +248,15 @@ def _is_own_output(path: Path, suffix: str, stems: set[Path]) -> bool:
 
 
 def _pair(input: Path, relative: Path, folder: Path, suffix: str, format: str) -> Pair:
-    wanted = format_for_suffix(input.suffix) if format == AUTO else format
-    return Pair(input, relative, folder, input.stem + suffix, wanted)
+    wanted = format_for(input) if format == AUTO else format
+    stem = input.name.removesuffix(_suffix(input))
+    return Pair(input, relative, folder, stem + suffix, wanted)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix of an image, as it is spelled: ".ome.tif" is one."""
+    known = suffix_of(path.name, image_suffixes() | _written_suffixes())
+    return path.name[-len(known) :] if known else path.suffix
 
 
 def _written_suffixes() -> frozenset[str]:

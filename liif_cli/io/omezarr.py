@@ -18,8 +18,11 @@ def ome_attributes(name: str, levels: Sequence[PixelReader], info: OutputInfo) -
     """The attribute "ome" of a group whose arrays "0", "1", ... (c, y, x) are ``levels``.
 
     Each level is half of the one before (``io/pyramid.py``). The centre of its first pixel lies
-    (2**k - 1) / 2 pixels into the image, which its translation says.
+    (2**k - 1) / 2 pixels into the image, which its translation says. Lengths are in
+    micrometres where a pixel's size is known, in pixels otherwise.
     """
+    size = info.pixel_size or (1.0, 1.0)
+    unit = {"unit": "micrometer"} if info.pixel_size else {}
     return {
         "version": VERSION,
         "multiscales": [
@@ -27,10 +30,10 @@ def ome_attributes(name: str, levels: Sequence[PixelReader], info: OutputInfo) -
                 "name": name,
                 "axes": [
                     {"name": "c", "type": "channel"},
-                    {"name": "y", "type": "space"},
-                    {"name": "x", "type": "space"},
+                    {"name": "y", "type": "space", **unit},
+                    {"name": "x", "type": "space", **unit},
                 ],
-                "datasets": [_dataset(number) for number in range(len(levels))],
+                "datasets": [_dataset(number, size) for number in range(len(levels))],
                 "type": "mean",
             }
         ],
@@ -42,12 +45,14 @@ def ome_attributes(name: str, levels: Sequence[PixelReader], info: OutputInfo) -
     }
 
 
-def _dataset(number: int) -> dict[str, Any]:
+def _dataset(number: int, size: tuple[float, float]) -> dict[str, Any]:
+    """One level; ``size`` is (x, y) of a pixel of full resolution."""
     scale, shift = float(2**number), (2**number - 1) / 2
-    transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, scale, scale]}]
+    x, y = size
+    steps: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, scale * y, scale * x]}]
     if number:
-        transformations.append({"type": "translation", "translation": [0.0, shift, shift]})
-    return {"path": str(number), "coordinateTransformations": transformations}
+        steps.append({"type": "translation", "translation": [0.0, shift * y, shift * x]})
+    return {"path": str(number), "coordinateTransformations": steps}
 
 
 def _colours(pixels: PixelReader, info: OutputInfo) -> int:

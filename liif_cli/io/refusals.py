@@ -88,6 +88,11 @@ def no_such_page(path: Path, page: int, pages: int) -> InputError:
     )
 
 
+def no_such(path: Path, wanted: str, there: str, cure: str = "") -> InputError:
+    """What was chosen of a file is not there; ``there`` is what is."""
+    return InputError(str(path), got=f"no {wanted}", expected=there, cure=cure)
+
+
 def needs(path: Path, library: str, extra: str) -> InputError:
     """A kind of file that is read by a library which is not installed."""
     return InputError(

@@ -17,6 +17,7 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.halo import read_window
 from liif_cli.geometry.window import Window
+from liif_cli.io.base import View
 from liif_cli.plan.passes import Range, RenderPass, render_passes
 
 RENDER_VERSION = 1
@@ -87,7 +88,7 @@ class RenderPlan:
         alpha: whether the last channel is alpha; ``radius`` counts the bleeding of colour then.
         ranges: (black, white) of all colours together, or a pair a band; none where all span their
             sample type.
-        page: of the input, counted from 1.
+        page, select, level: of the input, see ``io.base.View``.
         strip_metadata: leave out EXIF, XMP and provenance.
         roi: the part that is rendered, in input pixels; None is the whole. ``out_shape`` and the
             cut are always those of the whole.
@@ -134,6 +135,8 @@ class RenderPlan:
     alpha: bool = False
     ranges: tuple[Range, ...] = ()
     page: int = 1
+    select: tuple[tuple[str, int], ...] = ()
+    level: int = 0
     strip_metadata: bool = False
     roi: Window | None = None
     unpack: bool = False
@@ -144,6 +147,11 @@ class RenderPlan:
     cleanup: float = 0.0
     gray: bool = False
     linear: bool = False
+
+    @property
+    def view(self) -> View:
+        """Which picture of the input is read."""
+        return View(self.page, self.select, self.level)
 
     @property
     def rows(self) -> AxisMap:
@@ -220,6 +228,8 @@ class RenderPlan:
             "cleanup": self.cleanup,
             "gray": self.gray,
             "linear": self.linear,
+            "select": [list(pair) for pair in self.select],
+            "level": self.level,
         }
         return {
             **roi,

@@ -158,6 +158,8 @@ def make_plan(
             alpha=source.alpha,
             ranges=source.ranges,
             page=source.page,
+            select=source.select,
+            level=source.level,
             strip_metadata=spec.strip_metadata,
             roi=spec.roi,
             unpack=layout.unpack,

@@ -15,6 +15,7 @@ FORMATS = (
     "jpg",
     "webp",
     "tiff",
+    "ome-tiff",
     "zarr",
     "jp2",
     "jxl",
@@ -54,6 +55,8 @@ class RenderSpec:
         strict: files that look like images and are not read are failures, and so are those whose
             decoder passes over damage.
         page: of inputs of several pages, counted from 1; None is the first.
+        select: axes of inputs that have some, and the index of each that is read.
+        level: of inputs with reduced levels; 0 is full resolution.
         strip_metadata: leave EXIF, XMP and provenance out of the outputs.
         max_input_pixels: inputs above are refused; None is ``WHOLE_INPUT_PIXELS`` for formats that
             are decoded as a whole, and no limit for those that are read by window.
@@ -79,6 +82,8 @@ class RenderSpec:
     keep_extension: bool = False
     strict: bool = False
     page: int | None = None
+    select: tuple[tuple[str, int], ...] = ()
+    level: int = 0
     strip_metadata: bool = False
     max_input_pixels: int | None = None
     verify: bool = False
@@ -170,6 +175,8 @@ class InputFacts:
     alpha: bool = False
     ranges: tuple[tuple[float, float], ...] = ()
     page: int = 1
+    select: tuple[tuple[str, int], ...] = ()
+    level: int = 0
     unpack_bytes: int | None = None
     cleanup: float = 0.0
     nodata: float | None = None

@@ -71,6 +71,10 @@ def _image(path: Path) -> Facts:
         "stated range": _pair(info.stated_range),
         "cleanup": round(info.cleanup),
         "pages": info.pages,
+        "pixel size": "x".join(f"{size:g}" for size in info.pixel_size) + " um"
+        if info.pixel_size
+        else None,
+        "axes": ", ".join(f"{name} {length}" for name, length in info.axes) or None,
         "icc": f"{len(info.icc)} bytes" if info.icc else None,
         # files round it to pixels a metre
         "exif": f"{len(info.exif)} bytes" if info.exif else None,

@@ -148,6 +148,28 @@ class ViaType(_TextType):
         return scale
 
 
+class SelectType(_TextType):
+    """c=0,z=3 as pairs of names and indices."""
+
+    name = "AXIS=N,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[tuple[str, int], ...]:
+        if isinstance(value, tuple):
+            return value
+        pairs = [part.partition("=") for part in str(value).lower().split(",")]
+        names = [name.strip() for name, _, _ in pairs]
+        indices = [index.strip() for _, _, index in pairs]
+        known = all(name.isalpha() for name in names) and len(set(names)) == len(names)
+        if not known or not all(one.isdecimal() and len(one) <= 9 for one in indices):
+            raise UsageError(
+                "--select",
+                got=repr(value),
+                expected="names of axes, each once, and indices from 0",
+                cure="for instance --select c=0,z=3",
+            )
+        return tuple(sorted(zip(names, map(int, indices), strict=True)))
+
+
 class DeviceType(_TextType):
     """auto, cpu, cuda or cuda:N; whether it is there is found out later."""
 
@@ -464,6 +486,20 @@ def render_options(command: F) -> F:
             type=click.IntRange(min=1),
             metavar="N",
             help="Page of inputs of several pages, counted from 1. [default: the first]",
+        ),
+        click.option(
+            "--select",
+            type=SelectType(),
+            default=(),
+            help="Axes of an OME-TIFF or a Zarr array and the index of each that is read, from 0, "
+            "as c=0,z=3. [default: 0 of each, and all channels of a Zarr array]",
+        ),
+        click.option(
+            "--level",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            help="Level of a TIFF or an OME-Zarr image with reduced ones; 0 is full resolution.",
         ),
         click.option(
             "--quality",

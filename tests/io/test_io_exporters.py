@@ -25,7 +25,7 @@ from PIL import Image
 
 from liif_cli.errors import OutputError
 from liif_cli.geometry.window import Window
-from liif_cli.io import EXPORTERS, exporter_for, format_for_suffix, open_source
+from liif_cli.io import EXPORTERS, exporter_for, format_for, open_source
 from liif_cli.io.base import OutputInfo
 from liif_cli.io.exporters import png, tiff
 from liif_cli.io.limits import limit
@@ -93,11 +93,18 @@ def read_hdr(path: Path) -> np.ndarray:
     return found
 
 
+def read_ome_tiff(path: Path) -> np.ndarray:
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+        return file.series[0].asarray()
+
+
 READERS = {
     "png": read_pillow,
     "jpg": read_pillow,
     "webp": read_pillow,
     "tiff": tifffile.imread,
+    "ome-tiff": read_ome_tiff,
     "zarr": read_zarr,
     "dzi": read_deep_zoom,
     "cog": tifffile.imread,
@@ -168,7 +175,7 @@ def test_our_own_source_reads_it(tmp_path, picture, reader, name):
     pixels = reader(picture(40, 60, 3, own(name)))
     path = export(name, pixels, tmp_path, OutputInfo(resolution=(300, 150)))
     info = open_source(path).info
-    format = "tiff" if name == "cog" else name
+    format = "tiff" if name in ("cog", "ome-tiff") else name
     assert (info.format, info.shape, info.dtype) == (format, (40, 60, 3), own(name))
     if "resolution" in exporter_for(name).carries:
         assert info.resolution == pytest.approx((300, 150), rel=1e-3)
@@ -317,8 +324,10 @@ def test_suffixes_name_one_format_each():
     for name in EXPORTERS:
         for suffix in exporter_for(name).suffixes:
             # a COG is a TIFF, and has to be asked for
-            assert format_for_suffix(suffix.upper()) == ("tiff" if name == "cog" else name)
-    assert format_for_suffix(".gif") is None
+            named = format_for(Path("a" + suffix.upper()))
+            assert named == ("tiff" if name == "cog" else name)
+    assert format_for(Path("a.gif")) is None
+    assert format_for(Path(".png")) is None
 
 
 # --- PNG

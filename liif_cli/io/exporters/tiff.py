@@ -25,6 +25,8 @@ _BUFFER_BYTES = 16 * 2**20
 _CLASSIC_LIMIT = 2**32
 _REDUCED = 1
 _XMP = 700
+_INCH = 25400.0
+"""In micrometres."""
 _LONG, _LONG8 = 4, 16
 _WRITTEN = {0x0112, 0x011A, 0x011B, 0x0128}
 """Orientation and resolution, which the writer says itself."""
@@ -50,18 +52,22 @@ class TiffExporter:
     """
 
     name = "tiff"
-    suffixes = (".tif", ".tiff", ".btf", ".tf8")
+    suffixes: tuple[str, ...] = (".tif", ".tiff", ".btf", ".tf8")
     dtypes = DTYPES
     max_side = None
     streams = True
     channels: tuple[int, ...] | None = None
     compressions = ("deflate", "zstd", "lzw", "jpeg", "none")
-    pyramids = ("subifd", "pages", "none")
+    pyramids: tuple[str, ...] = ("subifd", "pages", "none")
     quality = 0
     nodata = True
     carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
     memory = 0.0
     disk = 5 / 3  # the levels twice
+
+    def description(self, pixels: PixelReader, info: OutputInfo) -> str | bytes | None:
+        """Of a file: how it was made, as JSON."""
+        return json.dumps(info.provenance, sort_keys=True) if info.provenance else None
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path``.
@@ -81,7 +87,8 @@ class TiffExporter:
                 pixels, path, codec_workers(), weighing=Weighing.of(info), **options
             ) as levels,
         ):
-            write_levels(levels, path, info, subifds=pyramid == "subifd")
+            text = self.description(pixels, info)
+            write_levels(levels, path, info, subifds=pyramid == "subifd", description=text)
 
 
 def write_levels(
@@ -90,6 +97,7 @@ def write_levels(
     info: OutputInfo,
     *,
     subifds: bool,
+    description: str | bytes | None = None,
 ) -> None:
     """Write full resolution and its reduced levels to a TIFF.
 
@@ -98,6 +106,7 @@ def write_levels(
         path: the file.
         info: what goes beside the pixels; the compression as well.
         subifds: whether the levels are SubIFDs of the first page; pages of their own otherwise.
+        description: of the image.
 
     Raises:
         OutputError: a compression that cannot hold the pixels.
@@ -110,17 +119,18 @@ def write_levels(
         {"compressionargs": {"level": info.quality or _QUALITY}} if codec == "jpeg" else {}
     )
     described = directories_of(info.exif) if info.exif else Directories()
-    extra = len(info.icc or b"") + len(info.xmp or b"") + len(json.dumps(info.provenance))
+    extra = len(info.icc or b"") + len(info.xmp or b"") + len(description or b"")
     extra += len(info.exif or b"")
     big = needs_bigtiff(levels[0], extra, codec=codec, reduced=len(levels) > 1)
+    resolution = info.resolution
+    if resolution is None and info.pixel_size is not None:
+        resolution = (_INCH / info.pixel_size[0], _INCH / info.pixel_size[1])
     with tifffile.TiffWriter(path, bigtiff=big) as tiff:
         for number, level in enumerate(levels):
             first = {
                 "subifds": len(levels) - 1 if subifds else None,
                 "software": info.software or False,
-                "description": json.dumps(info.provenance, sort_keys=True)
-                if info.provenance
-                else None,
+                "description": description,
                 "extratags": [
                     *_xmp(info),
                     *_georeference(info),
@@ -135,8 +145,8 @@ def write_levels(
                 maxworkers=codec_workers(),
                 buffersize=_BUFFER_BYTES,
                 iccprofile=info.icc,
-                resolution=_scaled(info.resolution, number),
-                resolutionunit="INCH" if info.resolution is not None else None,
+                resolution=_scaled(resolution, number),
+                resolutionunit="INCH" if resolution is not None else None,
                 metadata=None,
                 **_layout(level, info),
                 **_CODECS[codec],

@@ -119,6 +119,8 @@ def _attributes(info: OutputInfo) -> dict[str, Any]:
         found["alpha"] = True
     if info.georeference is not None:
         found["georeference"] = info.georeference.to_dict()
+    if info.pixel_size is not None:
+        found["pixel_size"] = list(info.pixel_size)
     if info.band_names:
         found["band_names"] = list(info.band_names)
     return found

@@ -52,13 +52,16 @@ class JpegSource(WholeFileSource):
             raise damaged(path, "no JPEG signature")
         kept, density, profile = dict[bytes, bytes](), None, dict[int, bytes]()
         frame: Frame | None = None
+        metadata = Metadata()
         tables = dict[int, Table]()
         for marker, body in segments(path, file):
             if marker == _APP0 and body.startswith(b"JFIF\0"):
                 density = _density(body)
             elif marker == _APP1 and body.startswith((HEADER, _XMP)):
                 name = HEADER if body.startswith(HEADER) else _XMP
-                kept.setdefault(name, body.removeprefix(name))
+                first = kept.setdefault(name, body.removeprefix(name))
+                if name == HEADER and first != body.removeprefix(name):
+                    metadata.drop("second EXIF block", "of which only one can be kept")
             elif marker == _APP14 and body.startswith(_ADOBE):
                 kept[_ADOBE] = body
             elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
@@ -71,7 +74,6 @@ class JpegSource(WholeFileSource):
             raise damaged(path, "no frame header")
         height, width, channels = frame.height, frame.width, frame.channels
         exif = read_exif(kept[HEADER]) if HEADER in kept else ExifFacts()
-        metadata = Metadata()
         whole = sum(map(len, profile.values()))
         if whole and metadata.fits("colour profile", whole):
             icc = b"".join(profile[part] for part in sorted(profile))

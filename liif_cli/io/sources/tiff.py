@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -15,7 +18,7 @@ from liif_cli.errors import InputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.abilities import abilities
-from liif_cli.io.base import ImageInfo, Pixels
+from liif_cli.io.base import ImageInfo, Pixels, View
 from liif_cli.io.cmyk import srgb_profile, to_rgb
 from liif_cli.io.directories import exif_of_tiff
 from liif_cli.io.georeference import CODES, Georeference
@@ -26,6 +29,7 @@ from liif_cli.io.refusals import (
     check_finite,
     damaged,
     kind_of_pixels,
+    no_such,
     no_such_page,
     reading,
     several,
@@ -41,6 +45,11 @@ _CIELAB, _ICCLAB = 8, 9
 _PLAIN = _BLACK_IS_ZERO, _RGB
 _NAMES = {_PALETTE: "palette", _SEPARATED: "CMYK", _CIELAB: "CIELAB", _ICCLAB: "CIELAB"}
 """What is converted on reading."""
+_MPP = re.compile(r"\bMPP = (\d+(?:\.\d+)?)")
+_UNITS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4}
+"""Micrometres in units of OME."""
+_PLANE_AXES = "yxs"
+"""Of pixels: rows, columns and samples."""
 _PACKED = 12
 """Bits of samples that are packed, and given as 16."""
 _OLD_JPEG, _NEW_JPEG, _WEBP = 6, 7, 50001
@@ -97,17 +106,39 @@ class TiffSource:
     )
 
     def __init__(self, path: Path, page: int = 1) -> None:
+        self._open_view(path, View(page))
+
+    @classmethod
+    def of_view(cls, path: Path, view: View) -> TiffSource:
+        """The same, with axes or a level chosen: see ``View``.
+
+        Raises:
+            InputError: see the class; or it has no such axis, index or level.
+        """
+        source = cls.__new__(cls)
+        source._open_view(path, view)
+        return source
+
+    def _open_view(self, path: Path, view: View) -> None:
         import tifffile
 
+        page = view.page
         self._lock = Lock()
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
         try:
             with reading(path), tifffile.TiffFile(path) as tiff:
+                if not view.plain:
+                    self._axes, self._measured = _axes(tiff), _measured(tiff)
+                    self._open(path, _plane(path, tiff, view), -1, 1, 1)
+                    return
                 pictures = _pictures(tiff.pages)
                 if not 1 <= page <= len(pictures):
                     raise no_such_page(path, page, len(pictures))
                 at = pictures[page - 1]
-                self._open(path, tiff.pages[at], at, page, len(pictures))
+                found = tiff.pages[at]
+                # looking at axes makes pages to come out as less than pages
+                self._axes, self._measured = _axes(tiff), _measured(tiff)
+                self._open(path, found, at, page, len(pictures))
         except (tifffile.TiffFileError, *DAMAGE) as error:
             raise damaged(path, error) from error
 
@@ -200,6 +231,9 @@ class TiffSource:
             cleanup=self._level(),
             rgb_bands=photometric == _RGB and channels - (self._alpha is not None) > 3,
             dropped=metadata.dropped,
+            axes=self._axes,
+            pixel_size=self._measured[0],
+            band_names=self._measured[1] if len(self._measured[1]) == channels else (),
         )
 
     def _level(self) -> float:
@@ -364,6 +398,76 @@ class TiffSource:
         """Drop the cache; no file is held open."""
         with self._lock:
             self._cache.clear()
+
+
+def _axes(tiff: Any) -> tuple[tuple[str, int], ...]:
+    """Names and lengths of an OME-TIFF's axes beside those of its planes."""
+    if not tiff.is_ome:
+        return ()
+    series = tiff.series[0]
+    pairs = zip(series.axes.lower(), series.shape, strict=True)
+    return tuple((name, length) for name, length in pairs if name not in _PLANE_AXES)
+
+
+def _measured(tiff: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """(x, y) of a pixel in micrometres, and names of channels, as microscopes and scanners say."""
+    if tiff.is_svs:
+        match = _MPP.search(tiff.pages.first.description)
+        size = float(match[1]) if match else 0.0
+        return ((size, size) if 0 < size < math.inf else None), ()
+    if not tiff.is_ome:
+        return None, ()
+    try:
+        root = ElementTree.fromstring(tiff.ome_metadata)
+    except (ElementTree.ParseError, TypeError):
+        return None, ()
+    pixels = root.find(".//{*}Pixels")
+    if pixels is None:
+        return None, ()
+    names = tuple(one.get("Name", "") for one in pixels.findall("{*}Channel"))
+    sizes = [_micrometres(pixels, axis) for axis in "XY"]
+    found = (sizes[0], sizes[1]) if all(0 < size < math.inf for size in sizes) else None
+    return found, names if all(names) else ()
+
+
+def _micrometres(pixels: ElementTree.Element, axis: str) -> float:
+    """A pixel's side, 0 where it is not said, or in a unit of no length."""
+    unit = _UNITS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"), 0.0)
+    try:
+        return float(pixels.get(f"PhysicalSize{axis}", "0")) * unit
+    except ValueError:
+        return 0.0
+
+
+def _plane(path: Path, tiff: Any, view: View) -> Any:
+    """The page of an OME-TIFF's plane, or of a level of the first series.
+
+    Raises:
+        InputError: there is no such one.
+    """
+    levels = tiff.series[0].levels
+    if view.level >= len(levels):
+        raise no_such(path, f"level {view.level}", f"levels 0 to {len(levels) - 1}")
+    series, chosen = levels[view.level], dict(view.select)
+    names = [name for name in series.axes.lower() if name not in _PLANE_AXES]
+    lengths = series.shape[: len(names)]
+    known = dict(zip(names, lengths, strict=True))
+    if chosen and not tiff.is_ome:
+        raise no_such(path, "axes to select from", "an OME-TIFF", "--page takes one of its pages")
+    for name, index in chosen.items():
+        if index >= known.get(name, 0):
+            has = ", ".join(f"{axis} of {length}" for axis, length in known.items()) or "no axes"
+            raise no_such(path, f"{name}={index}", has)
+    if chosen:
+        at = int(np.ravel_multi_index([chosen.get(name, 0) for name in names], lengths))
+    elif view.page <= math.prod(lengths):
+        at = view.page - 1
+    else:
+        raise no_such_page(path, view.page, math.prod(lengths))
+    page = series.pages[at] if at < len(series.pages) else None
+    if page is None or page.parent is not tiff:
+        raise no_such(path, "that plane in the file", "one that is not in another file")
+    return page.aspage()
 
 
 def _pictures(pages: Any) -> list[int]:

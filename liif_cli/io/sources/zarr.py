@@ -12,7 +12,7 @@ import numpy as np
 from liif_cli.errors import InputError, OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.abilities import abilities
-from liif_cli.io.base import DTYPES, ImageInfo, Pixels
+from liif_cli.io.base import DTYPES, ImageInfo, Pixels, View
 from liif_cli.io.georeference import Georeference
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.refusals import (
@@ -20,6 +20,7 @@ from liif_cli.io.refusals import (
     check_regular,
     damaged,
     kind_of_pixels,
+    no_such,
     no_such_page,
 )
 from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
@@ -29,6 +30,8 @@ _METADATA = (*_MARKERS, ".zattrs", ".zmetadata")
 _MOST_METADATA = 64 * 2**20
 # zarr takes apart what it reads without looking first
 _DAMAGE = (*DAMAGE, OSError)
+_MICROMETRES = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4}
+"""In units of length that microscopes have."""
 _ROWS, _COLS, _CHANNELS = "y", "x", "c"
 
 
@@ -42,9 +45,9 @@ class ZarrSource:
     """An array with axes (y, x), (y, x, c) or (c, y, x), as its dimension names say.
 
     Without names, an axis of length 1 or 3 at the end or the start is the channels, or else the one
-    of the two that is far the shorter. Further axes must have length 1. A group must be an OME-Zarr
-    image; its first level is read. The last channel is alpha only where attributes or OME channel
-    labels say so; 2, 4 and more channels are bands otherwise.
+    of the two that is far the shorter. Planes along further axes are pages. A group must be an
+    OME-Zarr image. The last channel is alpha only where attributes or OME channel labels say so; 2,
+    4 and more channels are bands otherwise.
 
     Args:
         path: the store's folder; opening reads metadata only.
@@ -72,19 +75,36 @@ class ZarrSource:
     )
 
     def __init__(self, path: Path, page: int = 1) -> None:
+        self._open_view(path, View(page))
+
+    @classmethod
+    def of_view(cls, path: Path, view: View) -> ZarrSource:
+        """The same, with axes or a level chosen: see ``View``.
+
+        Raises:
+            InputError: see the class; or it has no such axis, index or level.
+        """
+        source = cls.__new__(cls)
+        source._open_view(path, view)
+        return source
+
+    def _open_view(self, path: Path, view: View) -> None:
         from liif_cli.io.zarrcodecs import bounded_codecs
 
         self._path = path
         if not is_zarr_store(path):
             raise InputError(str(path), got="no Zarr metadata", expected="a Zarr array or group")
-        if page != 1:
-            raise no_such_page(path, page, 1)
         _check_files(path)
         with bounded_codecs():
-            array, names, attributes = _open(path)
+            array, names, attributes = _open(path, view.level)
         self._array = array
-        self._axes = _axes(path, array.shape, names)
-        rows, cols, channels = self._axes
+        rows, cols, channels = _axes(path, array.shape, names)
+        chosen = dict(view.select)
+        if channels is not None and _CHANNELS in chosen:
+            channels = None
+        self._axes = rows, cols, channels
+        rest = [axis for axis in range(array.ndim) if axis not in (rows, cols, channels)]
+        self._plane, axes = _plane(path, array.shape, names, rest, view)
         count = 1 if channels is None else array.shape[channels]
         if array.dtype.newbyteorder("=").name not in DTYPES:
             raise kind_of_pixels(path, f"samples of type {array.dtype}")
@@ -108,6 +128,11 @@ class ZarrSource:
             by_window=True,
             georeference=Georeference.from_dict(attributes.get("georeference")),
             dropped=metadata.dropped,
+            pixel_size=_pixel_size(attributes, view.level),
+            band_names=_labels(attributes, count),
+            page=view.page,
+            pages=math.prod(length for _, length in axes),
+            axes=axes,
         )
 
     @classmethod
@@ -122,7 +147,7 @@ class ZarrSource:
         """
         check_window(self.info, window)
         rows, cols, channels = self._axes
-        selection: list[Any] = [0] * self._array.ndim
+        selection: list[Any] = list(self._plane)
         selection[rows], selection[cols] = window.to_slices()
         kept = [rows, cols]
         if channels is not None:
@@ -160,7 +185,7 @@ def _check_files(path: Path) -> None:
                 raise damaged(path, f"{name} of {entry.stat().st_size:,} bytes")
 
 
-def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
+def _open(path: Path, level: int) -> tuple[Any, list[str] | None, dict[str, Any]]:
     """The array to read, its axis names, and its attributes with those of its group."""
     import zarr
     import zarr.errors
@@ -172,11 +197,15 @@ def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
         if isinstance(found, zarr.Array):
             names = getattr(found.metadata, "dimension_names", None)
             known = _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
+            if level:
+                raise no_such(path, f"level {level}", "a single array")
             return found, known, found.attrs.asdict()
         attributes = found.attrs.asdict()
         if is_tile_store(path):
             _refuse_unfinished(path)
-            return found["0"], ["c", "y", "x"], attributes
+            if str(level) not in found:
+                raise no_such(path, f"level {level}", f"levels 0 to {len(list(found)) - 1}")
+            return found[str(level)], ["c", "y", "x"], attributes
         scales = attributes.get("ome", attributes).get("multiscales")
         if not scales:
             raise InputError(
@@ -186,7 +215,10 @@ def _open(path: Path) -> tuple[Any, list[str] | None, dict[str, Any]]:
                 cure="name the array inside the group",
             )
         axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales[0]["axes"]]
-        array = found[scales[0]["datasets"][0]["path"]]
+        datasets = scales[0]["datasets"]
+        if level >= len(datasets):
+            raise no_such(path, f"level {level}", f"levels 0 to {len(datasets) - 1}")
+        array = found[datasets[level]["path"]]
         return array, _known(axes), {**attributes, **array.attrs.asdict()}
     except (zarr.errors.BaseZarrError, *_DAMAGE) as error:
         raise damaged(path, error) from error
@@ -206,10 +238,6 @@ def _axes(
     if names is not None and _ROWS in names and _COLS in names:
         rows, cols = names.index(_ROWS), names.index(_COLS)
         channels = names.index(_CHANNELS) if _CHANNELS in names else None
-        rest = [shape[axis] for axis in range(len(shape)) if axis not in (rows, cols, channels)]
-        if any(length != 1 for length in rest):
-            got = "x".join(f"{name}={length}" for name, length in zip(names, shape, strict=True))
-            raise kind_of_pixels(path, f"axes {got}", "select one plane")
         return rows, cols, channels
     if len(shape) == 2:
         return 0, 1, None
@@ -229,6 +257,34 @@ def _axes(
     )
 
 
+def _plane(
+    path: Path, shape: tuple[int, ...], names: list[str] | None, rest: list[int], view: View
+) -> tuple[list[int], tuple[tuple[str, int], ...]]:
+    """The index of every axis, 0 for those of pixels, and names and lengths to choose from.
+
+    Raises:
+        InputError: there is no such axis or index, or no such page.
+    """
+    named = names or [""] * len(shape)
+    axes = tuple((named[axis], shape[axis]) for axis in rest)
+    chosen, plane = dict(view.select), [0] * len(shape)
+    for name, index in chosen.items():
+        if index >= dict(axes).get(name, 0):
+            has = ", ".join(f"{axis} of {length}" for axis, length in axes) or "no axes to select"
+            raise no_such(path, f"{name}={index}", has)
+    pages = math.prod(length for _, length in axes)
+    if view.page > pages:
+        raise no_such_page(path, view.page, pages)
+    if chosen:
+        for axis in rest:
+            plane[axis] = chosen.get(named[axis], 0)
+    else:
+        lengths = [shape[axis] for axis in rest]
+        for axis, at in zip(rest, np.unravel_index(view.page - 1, lengths or [1]), strict=False):
+            plane[axis] = int(at)
+    return plane, axes
+
+
 def _far_shorter(length: int, sides: tuple[int, ...]) -> bool:
     """Whether an axis of that length is no side of an image of those sides."""
     return 4 * length <= min(sides)
@@ -240,6 +296,39 @@ def _has_alpha(attributes: dict[str, Any]) -> bool:
     last = channels[-1] if isinstance(channels, list) and channels else None
     label = last.get("label") if isinstance(last, dict) else None
     return attributes.get("alpha") is True or str(label).lower() in ("alpha", "a")
+
+
+def _labels(attributes: dict[str, Any], count: int) -> tuple[str, ...]:
+    """Names of the channels, where each has one."""
+    omero = attributes.get("ome", attributes).get("omero")
+    channels = omero.get("channels") if isinstance(omero, dict) else None
+    if not isinstance(channels, list) or len(channels) != count:
+        return ()
+    labels = [one.get("label") if isinstance(one, dict) else None for one in channels]
+    return tuple(map(str, labels)) if all(labels) else ()
+
+
+def _pixel_size(attributes: dict[str, Any], level: int) -> tuple[float, float] | None:
+    """(x, y) in micrometres by the axes' units and the scales, which are those of each level."""
+    try:
+        image = attributes.get("ome", attributes)["multiscales"][0]
+        units = {axis["name"]: axis.get("unit") for axis in image["axes"]}
+        steps = [image["datasets"][level], image]
+        scales = [
+            one["scale"]
+            for step in steps
+            for one in step.get("coordinateTransformations", [])
+            if one["type"] == "scale"
+        ]
+        names = [axis["name"] for axis in image["axes"]]
+        sizes = [
+            _MICROMETRES[units[name]]
+            * math.prod(float(scale[names.index(name)]) for scale in scales)
+            for name in (_COLS, _ROWS)
+        ]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return None
+    return (sizes[0], sizes[1]) if all(0 < size < math.inf for size in sizes) else None
 
 
 def _resolution(values: Any) -> tuple[float, float] | None:
