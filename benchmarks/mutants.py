@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import imagecodecs
 import numpy as np
+import OpenEXR
 import tifffile
 import zarr
 from PIL import Image, ImageCms, PngImagePlugin
@@ -189,6 +190,33 @@ def _avif() -> dict[str, Files]:
     }
 
 
+def _exr() -> dict[str, Files]:
+    def made(channels: int, dtype: Any, **header: Any) -> Files:
+        samples = pixels(channels, np.float32).reshape(HEIGHT, WIDTH, channels)
+        names = {1: "Y", 3: "RGB", 4: "RGBA"}[channels]
+        planes = {
+            name: np.ascontiguousarray(samples[..., k].astype(dtype))
+            for k, name in enumerate(names)
+        }
+        file = io.BytesIO()
+        OpenEXR.File({"type": OpenEXR.scanlineimage, **header}, planes).write(file)
+        return {"": file.getvalue()}
+
+    return {
+        "rgb": made(3, np.float16, compression=OpenEXR.ZIP_COMPRESSION, xDensity=300.0),
+        "rgba": made(4, np.float32, compression=OpenEXR.NO_COMPRESSION),
+        "gray": made(1, np.float16, compression=OpenEXR.PIZ_COMPRESSION),
+    }
+
+
+def _hdr() -> dict[str, Files]:
+    light = pixels(3, np.float32)
+    return {
+        "lines": {"": bytes(imagecodecs.rgbe_encode(light, header=True))},
+        "opencv": {"": cv2.imencode(".hdr", light)[1].tobytes()},
+    }
+
+
 def _tiff() -> dict[str, Files]:
     def page(data: np.ndarray, **options: Any) -> Files:
         file = io.BytesIO()
@@ -218,6 +246,18 @@ def _tiff() -> dict[str, Files]:
     for name in ("group3", "group4"):
         found[name] = _pillow(_image(1).convert("1"), "TIFF", compression=name)
     found["old-jpeg"] = _pillow(_image(), "TIFF", compression="jpeg")
+    found["ycbcr"] = _pillow(_image().convert("YCbCr"), "TIFF")
+    found["lab"] = page(rgb, photometric="cielab", planarconfig="contig")
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    exif.get_ifd(0x8769)[0x8827] = 200
+    found["exif"] = _pillow(_image(), "TIFF", exif=exif)
+    found["ome"] = page(np.stack([gray, 255 - gray]), ome=True, metadata={"axes": "CYX"})
+    masked = io.BytesIO()
+    with tifffile.TiffWriter(masked) as tiff:
+        tiff.write(rgb, photometric="rgb", metadata=None)
+        tiff.write(gray > 99, photometric="mask", subfiletype=4, metadata=None)
+    found["mask"] = {"": masked.getvalue()}
     found["cmyk"] = _pillow(_image().convert("CMYK"), "TIFF", compression="tiff_lzw")
     found["palette"] = _pillow(_image().quantize(90), "TIFF", compression="tiff_deflate")
     return found
@@ -459,6 +499,8 @@ SEEDS: dict[str, Callable[[], dict[str, Files]]] = {
     "webp": _webp,
     "bmp": _bmp,
     "avif": _avif,
+    "exr": _exr,
+    "hdr": _hdr,
     "tiff": _tiff,
     "zarr": _zarr,
     "heic": _heic,

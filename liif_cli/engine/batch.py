@@ -289,6 +289,7 @@ class Batch:
             cleanup=info.cleanup,
             nodata=info.nodata,
             linear=info.linear,
+            mask=info.mask,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
         cost = model_cost(

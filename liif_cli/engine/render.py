@@ -353,6 +353,10 @@ def render_task(
             while filling and filling[0][0] <= tiles.placed:
                 _, window, found = filling.popleft()
                 _put_nodata(plan, task, pixels, window, found)
+                if plan.mask:
+                    bare = pixels[..., -1] == 0
+                    where = enlarged(window, bare, task.read, plan.rows, plan.cols)
+                    found[..., -1] = np.where(where, 0, full_scale(np.dtype(plan.dtype)))
                 if plan.linear:
                     found = _shown(plan, found, decoded).astype(plan.dtype)
                 yield window, found

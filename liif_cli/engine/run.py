@@ -452,6 +452,7 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
         compression=plan.compression,
         quality=plan.quality,
         rgb_bands=info.rgb_bands,
+        mask=plan.mask,
         band_names=info.band_names,
         pixel_size=(info.pixel_size[0] / plan.scale[1], info.pixel_size[1] / plan.scale[0])
         if info.pixel_size

@@ -71,6 +71,7 @@ class ImageInfo:
     three of more bands are red, green and blue. ``linear``: colours are amounts of light
     (``io/linear.py``). ``pixel_size`` is (x, y) in micrometres of what is shown, as microscopes
     say; ``band_names`` has a name a channel, or none.
+    ``mask``: alpha is all or nothing, and stays so.
     """
 
     path: Path
@@ -100,6 +101,7 @@ class ImageInfo:
     axes: tuple[tuple[str, int], ...] = ()
     pixel_size: tuple[float, float] | None = None
     band_names: tuple[str, ...] = ()
+    mask: bool = False
 
     @property
     def colours(self) -> int:
@@ -189,7 +191,7 @@ class OutputInfo:
     ``alpha``: the last channel is straight alpha. ``exif`` (without its "Exif" header) and ``xmp``
     are of the output already: upright, of its size and resolution.
     ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
-    ``pixel_size`` is (x, y) in micrometres.
+    ``pixel_size`` is (x, y) in micrometres. ``mask``: that alpha is all or nothing.
     ``band_names``: a name a channel, or none. ``compression`` and ``pyramid``: one of the
     exporter's own, "" for its first. ``quality``: of lossy compression, 1 to 100, 0 for the
     format's own. ``rgb_bands``: the first three of more bands are red, green and blue. ``colour``:
@@ -204,6 +206,7 @@ class OutputInfo:
     exif: bytes | None = field(default=None, repr=False)
     xmp: bytes | None = field(default=None, repr=False)
     offset: tuple[int, int] = (0, 0)
+    mask: bool = False
     pixel_size: tuple[float, float] | None = None
     band_names: tuple[str, ...] = ()
     quality: int = 0

@@ -56,6 +56,8 @@ def measure(source: Source) -> Measured:
     for window in large_windows(info):
         pixels = source.read(window)
         holes = _holes(pixels, info.nodata, info.colours if together else 1)
+        if info.mask:
+            holes = holes | (pixels[..., -1:] == 0)
         low = np.minimum(low, np.min(pixels, axis=(0, 1), initial=most, where=~holes))
         high = np.maximum(high, np.max(pixels, axis=(0, 1), initial=least, where=~holes))
         gray = gray and equal_colours(pixels)

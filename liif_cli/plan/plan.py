@@ -104,6 +104,7 @@ class RenderPlan:
             than RGB.
         linear: colours are amounts of light, which the network sees as a display shows them;
             ``ranges`` are of what it sees.
+        mask: alpha is all or nothing: that of the nearest input pixel.
     """
 
     input: str
@@ -147,6 +148,7 @@ class RenderPlan:
     cleanup: float = 0.0
     gray: bool = False
     linear: bool = False
+    mask: bool = False
 
     @property
     def view(self) -> View:
@@ -228,6 +230,7 @@ class RenderPlan:
             "cleanup": self.cleanup,
             "gray": self.gray,
             "linear": self.linear,
+            "mask": self.mask,
             "select": [list(pair) for pair in self.select],
             "level": self.level,
         }

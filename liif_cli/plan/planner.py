@@ -167,6 +167,7 @@ def make_plan(
             quality=_quality(spec, source, output, compression),
             nodata=source.nodata,
             linear=source.linear,
+            mask=source.mask,
             pyramid=pyramid,
             cleanup=_cleanup(spec, source, cost),
         )

@@ -163,7 +163,8 @@ class InputFacts:
     ``digest`` identifies the content. ``alpha``: the last channel is alpha. ``ranges``: (black,
     white) of all colours together, or a pair a band; none where all span their sample type.
     ``cleanup`` is how lossy the file is, ``nodata`` the sample that means that nothing was
-    measured, and ``linear`` whether colours are amounts of light (``io.base.ImageInfo``).
+    measured, ``linear`` whether colours are amounts of light, and ``mask`` whether
+    alpha is all or nothing (``io.base.ImageInfo``).
     """
 
     path: str
@@ -181,6 +182,7 @@ class InputFacts:
     cleanup: float = 0.0
     nodata: float | None = None
     linear: bool = False
+    mask: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from liif_cli.engine.batch import plan_batch, upscale_batch
 from liif_cli.engine.estimate import BatchEstimate, ImageEstimate, estimate_batch
@@ -36,6 +38,10 @@ def test_every_kind_of_output_is_measured(
     tmp_path: Path, name: str, limit: int | None, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = write_photo(tmp_path / "a.png", 90, 70)
+    if "uint8" not in exporter_for(name).dtypes:
+        light = np.random.default_rng(0).random((90, 70, 3), np.float32)
+        photo = tmp_path / "a.tif"
+        tifffile.imwrite(photo, light, photometric="rgb")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     if limit is not None:

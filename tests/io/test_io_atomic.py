@@ -107,7 +107,8 @@ def test_exporter_that_fails_in_the_middle_leaves_nothing(tmp_path, picture, rea
             return super().read(window)
 
     final = tmp_path / f"a{exporter_for(name).suffixes[0]}"
-    pixels = Failing(picture(2100, 40))
+    dtypes = exporter_for(name).dtypes
+    pixels = Failing(picture(2100, 40, 3, "uint8" if "uint8" in dtypes else dtypes[0]))
     with pytest.raises(RuntimeError, match="lost"), atomic_path(final) as partial:
         exporter_for(name).export(pixels, partial, OutputInfo())
     assert everything(tmp_path) == []

@@ -153,7 +153,7 @@ def test_what_holds_an_image_is_one_whatever_its_name(photos, tmp_path):
 
 
 def test_what_looks_like_an_image_and_is_not_read_is_named(photos, tmp_path):
-    names = ["a.svg", "b.DCM", "c.exr", "sub/d.nef"]
+    names = ["a.svg", "b.DCM", "c.fits", "sub/d.nef"]
     touch(photos, *names, "e.txt", "f.xml", "e.png", ".a.svg", "Thumbs.db")
     # a raw photo is a TIFF file in which the photo is not what a TIFF reader finds
     (photos / "sub/d.nef").write_bytes(b"II*\0" + bytes(60))

@@ -8,7 +8,7 @@ from typing import Any
 
 import tifffile
 
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import DTYPES, OutputInfo, PixelReader
 from liif_cli.io.exporters.tiff import TiffExporter
 
 _OF_THIS = uuid.UUID("5b1f2f0e-6f0c-5f0d-9d6a-3f1c0e8a7b21")
@@ -23,6 +23,7 @@ class OmeTiffExporter(TiffExporter):
 
     name = "ome-tiff"
     suffixes = (".ome.tif", ".ome.tiff")
+    dtypes = tuple(name for name in DTYPES if name != "float16")
     pyramids = ("subifd", "none")
 
     def description(self, pixels: PixelReader, info: OutputInfo) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from liif_cli.geometry.grid import TileGrid
+from liif_cli.geometry.window import Window
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import DTYPES, OutputInfo, PixelReader, Pixels
@@ -23,7 +25,7 @@ _QUALITY = 95
 _READ_BYTES = 16 * 2**20
 _BUFFER_BYTES = 16 * 2**20
 _CLASSIC_LIMIT = 2**32
-_REDUCED = 1
+_REDUCED, _MASK = 1, 4
 _XMP = 700
 _INCH = 25400.0
 """In micrometres."""
@@ -53,7 +55,7 @@ class TiffExporter:
 
     name = "tiff"
     suffixes: tuple[str, ...] = (".tif", ".tiff", ".btf", ".tf8")
-    dtypes = DTYPES
+    dtypes: tuple[str, ...] = DTYPES
     max_side = None
     streams = True
     channels: tuple[int, ...] | None = None
@@ -114,6 +116,12 @@ def write_levels(
     import tifffile
 
     codec = info.compression or TiffExporter.compressions[0]
+    masks: list[PixelReader] = []
+    if info.mask:
+        # GDAL takes alpha of 8 and 16 bits alone for a mask
+        masks = [_Mask(level) for level in levels]
+        levels = [_Colours(level) for level in levels]
+        info = dataclasses.replace(info, alpha=False)
     check_compression(codec, levels[0], path, info.alpha)
     lossy: dict[str, Any] = (
         {"compressionargs": {"level": info.quality or _QUALITY}} if codec == "jpeg" else {}
@@ -153,6 +161,20 @@ def write_levels(
                 **lossy,
                 **(first if number == 0 else {"subfiletype": _REDUCED, "software": False}),
             )
+        for number, mask in enumerate(masks):
+            tiff.write(
+                tiles(mask),
+                shape=(mask.height, mask.width),
+                dtype=np.dtype(np.bool_),
+                tile=(tile_side(mask), tile_side(mask)),
+                photometric="mask",
+                subfiletype=_MASK | (_REDUCED if number else 0),
+                software=False,
+                metadata=None,
+                maxworkers=codec_workers(),
+                buffersize=_BUFFER_BYTES,
+                compression="zlib",
+            )
     if described.exif or described.gps:
         with tifffile.TiffFile(path) as tiff:
             tags = tiff.pages.first.tags
@@ -162,6 +184,34 @@ def write_levels(
                 if stand_in in tags
             }
         append(path, described, places, big=big)
+
+
+class _Mask:
+    """True where alpha is not 0; a bit a pixel in the file."""
+
+    channels, dtype = 1, np.dtype(np.bool_)
+
+    def __init__(self, pixels: PixelReader) -> None:
+        self._pixels = pixels
+        self.height, self.width = pixels.height, pixels.width
+
+    def read(self, window: Window) -> Pixels:
+        """(window.height, window.width, 1)."""
+        found: Pixels = self._pixels.read(window)[..., -1:] > 0
+        return found
+
+
+class _Colours:
+    """All channels but the last one."""
+
+    def __init__(self, pixels: PixelReader) -> None:
+        self._pixels = pixels
+        self.height, self.width = pixels.height, pixels.width
+        self.channels, self.dtype = pixels.channels - 1, pixels.dtype
+
+    def read(self, window: Window) -> Pixels:
+        """(window.height, window.width, channels)."""
+        return np.ascontiguousarray(self._pixels.read(window)[..., :-1])
 
 
 def needs_bigtiff(

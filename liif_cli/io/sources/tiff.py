@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import re
@@ -41,7 +42,7 @@ from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 from liif_cli.io.unpack import band_rows, upright_band
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
-_CIELAB, _ICCLAB = 8, 9
+_TRANSPARENCY, _CIELAB, _ICCLAB = 4, 8, 9
 _PLAIN = _BLACK_IS_ZERO, _RGB
 _NAMES = {_PALETTE: "palette", _SEPARATED: "CMYK", _CIELAB: "CIELAB", _ICCLAB: "CIELAB"}
 """What is converted on reading."""
@@ -54,6 +55,8 @@ _PACKED = 12
 """Bits of samples that are packed, and given as 16."""
 _OLD_JPEG, _NEW_JPEG, _WEBP = 6, 7, 50001
 _REDUCED, _MASK = 1, 4
+_MASK_SUFFIX = ".msk"
+"""Of a file beside an image that is its mask, as GDAL has it."""
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 """Orientation -> axes that libtiff flips for it."""
@@ -85,6 +88,7 @@ class TiffSource:
         InputError: the file cannot be read, is of a kind that is refused, or has no such page.
     """
 
+    _mask: TiffSource | None = None
     format = "tiff"
     damage = ""
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
@@ -136,9 +140,11 @@ class TiffSource:
                     raise no_such_page(path, page, len(pictures))
                 at = pictures[page - 1]
                 found = tiff.pages[at]
+                masks = _masks(tiff.pages, pictures)
                 # looking at axes makes pages to come out as less than pages
                 self._axes, self._measured = _axes(tiff), _measured(tiff)
                 self._open(path, found, at, page, len(pictures))
+                self._add_mask(path, masks[pictures.index(at)], at)
         except (tifffile.TiffFileError, *DAMAGE) as error:
             raise damaged(path, error) from error
 
@@ -236,6 +242,36 @@ class TiffSource:
             band_names=self._measured[1] if len(self._measured[1]) == channels else (),
         )
 
+    def _add_mask(self, path: Path, page: Any, directory: int) -> None:
+        """What says where there are pixels at all becomes alpha: a page, or a file beside this one.
+
+        Raises:
+            InputError: the file beside cannot be read, or is of another size.
+        """
+        info, beside = self.info, path.with_name(path.name + _MASK_SUFFIX)
+        if info.alpha or info.nodata is not None:
+            return
+        if page is not None:
+            mask = TiffSource.__new__(TiffSource)
+            mask._lock, mask._cache = Lock(), OrderedDict()
+            mask._axes, mask._measured = (), (None, ())
+            mask._open(path, page, directory, 1, 1)
+        elif directory == 0 and beside.is_file():
+            mask = TiffSource(beside)
+        else:
+            return
+        if mask.info.shape != (*info.shape[:2], 1) or mask.info.dtype != np.uint8:
+            raise damaged(path, f"a mask of {mask.info.width}x{mask.info.height}")
+        self._mask = mask
+        self.info = dataclasses.replace(
+            info,
+            channels=info.channels + 1,
+            alpha=True,
+            mask=True,
+            unpack_bytes=None,
+            decoded_bytes=info.decoded_bytes + mask.info.decoded_bytes,
+        )
+
     def _level(self) -> float:
         """How lossy JPEG and WebP inside of the file are, by the first strip or tile there is."""
         compression, tables = int(self._page.compression), self._page.jpegtables
@@ -289,6 +325,13 @@ class TiffSource:
             InputError: the file is damaged, or a float sample is not finite.
         """
         check_window(self.info, window)
+        if self._mask is not None:
+            full = 1 if self.info.dtype.kind == "f" else np.iinfo(self.info.dtype).max
+            shown = (self._mask.read(window) > 0) * np.asarray(full, self.info.dtype)
+            return np.concatenate([self._read(window), shown], axis=2)
+        return self._read(window)
+
+    def _read(self, window: Window) -> Pixels:
         stored = self._orientation.stored_window(window, self.info.height, self.info.width)
         if self._by_libtiff:
             pixels = self._whole()[stored.to_slices()]
@@ -312,7 +355,11 @@ class TiffSource:
             except (RuntimeError, ValueError) as error:
                 raise damaged(self._path, f"its profile: {error}") from error
         upright = np.ascontiguousarray(self._orientation.apply(pixels))
-        check_finite(self._path, upright, window, self.info.nodata)
+        if self._mask is None:
+            check_finite(self._path, upright, window, self.info.nodata)
+        else:
+            # behind a mask there may be anything
+            upright = np.nan_to_num(upright) if upright.dtype.kind == "f" else upright
         return straight(upright) if self._alpha == _PREMULTIPLIED else upright
 
     def _read_rows(self, window: Window) -> Pixels:
@@ -407,6 +454,26 @@ def _axes(tiff: Any) -> tuple[tuple[str, int], ...]:
     series = tiff.series[0]
     pairs = zip(series.axes.lower(), series.shape, strict=True)
     return tuple((name, length) for name, length in pairs if name not in _PLANE_AXES)
+
+
+def _masks(pages: Any, pictures: list[int]) -> list[Any]:
+    """The mask of each picture: a page between it and the next one that says to be one."""
+    found = []
+    for at, following in zip(pictures, [*pictures[1:], len(pages)], strict=True):
+        size = (pages[at].imagelength, pages[at].imagewidth)
+        found.append(
+            next(
+                (
+                    pages[number]
+                    for number in range(at + 1, following)
+                    if pages[number].subfiletype & _MASK
+                    and not pages[number].subfiletype & _REDUCED
+                    and (pages[number].imagelength, pages[number].imagewidth) == size
+                ),
+                None,
+            )
+        )
+    return found
 
 
 def _measured(tiff: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
@@ -530,6 +597,8 @@ def _stated_range(page: Any) -> tuple[float, float] | None:
 def _kind(path: Path, page: Any) -> int:
     """The photometric interpretation, after everything that is not handled was refused."""
     photometric, samples = int(page.photometric), page.samplesperpixel
+    if photometric == _TRANSPARENCY:
+        photometric = _BLACK_IS_ZERO  # 1 is where the image is
     name = getattr(page.photometric, "name", str(page.photometric))
     if page.imagedepth > 1:
         raise several(path, f"a TIFF volume of {page.imagedepth} planes")
