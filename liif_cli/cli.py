@@ -23,6 +23,9 @@ from liif_cli.ui.streams import open_closed_streams, tolerant_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("liif_cli.commands.upscale:upscale", "Upscale an image or a folder of images."),
+    "plan": ("liif_cli.commands.plan:plan", "Write a batch down, for several machines."),
+    "work": ("liif_cli.commands.work:work", "Do a plan's work, beside other workers."),
+    "status": ("liif_cli.commands.status:status", "Say how far the work on a plan is."),
     "info": ("liif_cli.commands.info:info", "Say what images, tile stores and weights files hold."),
     "export": ("liif_cli.commands.export:export", "Write a finished store to any format."),
     "verify": ("liif_cli.commands.verify:verify", "Read outputs again and say what is damaged."),

@@ -82,7 +82,7 @@ def upscale(
     for name, given in (("--report", report), ("--log-file", log_file)):
         if dry_run and given:
             raise UsageError(name, got="--dry-run as well", cure="leave one out")
-    until = _time_window(stop_after, stop_at)
+    until = time_window(stop_after, stop_at)
 
     from rich.console import Console
 
@@ -109,7 +109,7 @@ def upscale(
     ctx.exit(result.exit_code)
 
 
-def _time_window(after: float | None, at: datetime.time | None) -> TimeWindow:
+def time_window(after: float | None, at: datetime.time | None) -> TimeWindow:
     """The earlier one of both; counted from now, before anything is loaded."""
     from liif_cli.engine.timewindow import TimeWindow, seconds_until
 

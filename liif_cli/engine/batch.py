@@ -30,8 +30,8 @@ from liif_cli.engine.events import (
     Listener,
     Warned,
 )
-from liif_cli.engine.executors import EXECUTORS, Executor
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
+from liif_cli.engine.pool import JobThreads
 from liif_cli.engine.record import (
     FOLDER,
     OutputState,
@@ -42,7 +42,7 @@ from liif_cli.engine.record import (
 )
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.results import BatchReport, one_line
-from liif_cli.engine.schedule import Scheduler
+from liif_cli.engine.schedule import Scheduler, Settled
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import (
     Unfinished,
@@ -139,6 +139,11 @@ class Batch:
         suffix: put behind the stem of every output's name.
         listen: told of everything.
         write: False where nothing is rendered.
+        pairs: the images in the order of the work, where that is known; else they are looked for.
+
+    Attributes:
+        start_at: where the work on an image of many tasks begins, as a part of them, so that
+            several processes meet as late as they can.
 
     Raises:
         UsageError: nothing to do, a clash of outputs, an unknown model or device, an option that
@@ -155,6 +160,7 @@ class Batch:
         suffix: str,
         listen: Listener,
         write: bool = True,
+        pairs: list[Pair] | None = None,
     ) -> None:
         self.spec = spec
         self._listener, self._lock = listen, threading.Lock()
@@ -164,7 +170,8 @@ class Batch:
         self._told_of_bits = False
         self._stale: dict[Path, set[str]] = {}
         self.left_out: list[Path] = []
-        self.pairs: list[Pair] = discover(
+        self.start_at = 0.0
+        self.pairs: list[Pair] = pairs or discover(
             input,
             output,
             suffix=suffix,
@@ -511,19 +518,39 @@ def upscale_batch(
     started = time.monotonic()
     batch = Batch(input, output, spec, suffix=suffix, listen=listen)
     batch.warn_of_sizes()
+    return run_batch(batch, until, started=started)
+
+
+def run_batch(
+    batch: Batch,
+    until: TimeWindow = ALWAYS,
+    *,
+    settled: Settled | None = None,
+    order: list[Pair] | None = None,
+    started: float | None = None,
+) -> BatchReport:
+    """Do the work of a batch, and close it.
+
+    Args:
+        batch: whose listener is told of everything.
+        until: when to begin nothing new.
+        settled: says of an image what other processes made of it, without a look at it.
+        order: of the results; that of the work where it is not given.
+        started: when it began, on the monotonic clock.
+    """
+    started = time.monotonic() if started is None else started
     stop = threading.Event()
-    scheduler = Scheduler(batch, stop, until)
+    scheduler = Scheduler(batch, stop, until, settled)
     interrupted = False
     try:
-        executor: Executor = EXECUTORS.load("threads")(batch.machine.workers)
-        executor.run(scheduler.jobs(), stop)
+        JobThreads(batch.machine.workers).run(scheduler.jobs(), stop)
     except KeyboardInterrupt:
         interrupted = True
     finally:
         batch.claims.close()
         batch.deaths.close()
     seconds = time.monotonic() - started
-    results = scheduler.results()
+    results = scheduler.results(order)
     # everything may have been done by then all the same
     out_of_time = until.over and any(result.status == "interrupted" for result in results)
     report = BatchReport(

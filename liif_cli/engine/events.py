@@ -89,6 +89,14 @@ class ImageFailed:
 
 
 @dataclass(frozen=True)
+class EndedElsewhere:
+    """Another process finished ``input``, or set it aside; ``error`` is empty or one line."""
+
+    input: Path
+    error: str
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """Everything that could be done is done."""
 
@@ -109,6 +117,7 @@ Event = (
     | ImageDone
     | ImageSkipped
     | ImageFailed
+    | EndedElsewhere
     | BatchDone
 )
 Listener = Callable[[Event], None]

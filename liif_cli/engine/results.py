@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, LiifError, printable
+
+_RANKS = ("done", "skipped", "failed", "interrupted")
+"""Statuses, the best first."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,25 @@ class BatchReport:
     out_of_time: str = ""
     seconds_left: float | None = None
     left_out: tuple[Path, ...] = ()
+
+    @classmethod
+    def joined(cls, reports: Sequence[BatchReport]) -> BatchReport:
+        """Of several workers on the same images: what the luckiest made of each.
+
+        Raises:
+            ValueError: there is none.
+        """
+        found: dict[Path, ImageResult] = {}
+        for report in reports:
+            for result in report.results:
+                best = found.setdefault(result.input, result)
+                if _RANKS.index(result.status) < _RANKS.index(best.status):
+                    found[result.input] = result
+        return cls(
+            list(found.values()),
+            max(report.seconds for report in reports),
+            all(report.interrupted for report in reports),
+        )
 
     @property
     def exit_code(self) -> int:

@@ -213,9 +213,11 @@ class ImageRun:
             attributes=store_attributes(plan, f"liif {__version__}"),
         )
 
-    def tasks(self) -> Iterator[RenderTask]:
-        """Tasks that are left to render."""
-        for task in self.plan.tasks():
+    def tasks(self, start: float = 0.0) -> Iterator[RenderTask]:
+        """Tasks that are left to render, from a part of them on: 0.5 begins with the middle one."""
+        tasks = list(self.plan.tasks())
+        first = int(start * len(tasks))
+        for task in tasks[first:] + tasks[:first]:
             if self._store is None or any(True for _ in self._outputs(task)):
                 yield task
 

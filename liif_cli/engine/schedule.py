@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liif_cli.engine.claims import InWork, Owner, claim_path
-from liif_cli.engine.events import ImageFailed, ImageSkipped, PassedOver, PlanMade
-from liif_cli.engine.executors import Job
+from liif_cli.engine.events import EndedElsewhere, ImageFailed, ImageSkipped, PassedOver, PlanMade
+from liif_cli.engine.pool import Job
 from liif_cli.engine.record import OutputState, make_folder, output_state, remove_stale_work
 from liif_cli.engine.results import ImageResult, one_line
 from liif_cli.engine.run import ImageRun
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Settled = Callable[[Pair], "tuple[str, str] | None"]
+"""What other processes made of an image: its status and its error."""
+
 _POLLS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between two looks at what is in work elsewhere; the last one from then on."""
 
@@ -44,10 +47,18 @@ class Scheduler:
         batch: whose images.
         stop: set when the work should end early.
         until: when to begin nothing new.
+        settled: status and error of an image that other processes ended; None where they did not.
     """
 
-    def __init__(self, batch: Batch, stop: threading.Event, until: TimeWindow) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        stop: threading.Event,
+        until: TimeWindow,
+        settled: Settled | None = None,
+    ) -> None:
         self.batch, self.stop, self.until = batch, stop, until
+        self._settled = settled or (lambda pair: None)
         self._shares: dict[Path, float] = {}
         self._before: dict[Path, float] = {}
         self._results: dict[Path, ImageResult] = {}
@@ -57,11 +68,11 @@ class Scheduler:
         self._running = 0
         self._changed = threading.Condition()
 
-    def results(self) -> list[ImageResult]:
+    def results(self, order: list[Pair] | None = None) -> list[ImageResult]:
         """Results in the order of the inputs; images that never ended count as interrupted."""
         return [
             self._results.get(pair.input) or ImageResult(pair.input, None, "interrupted")
-            for pair in self.batch.pairs
+            for pair in (order or self.batch.pairs)
         ]
 
     def seconds_left(self, seconds: float) -> float | None:
@@ -108,6 +119,11 @@ class Scheduler:
 
     def _image(self, pair: Pair) -> Iterator[Job]:
         """Jobs of one image."""
+        if (ended := self._settled(pair)) is not None:
+            status, error = ended
+            self._results[pair.input] = ImageResult(pair.input, None, status, error=error or None)
+            self.batch.listen(EndedElsewhere(pair.input, error))
+            return
         try:
             draft = self.batch.draft(pair)
             state = self.batch.state(draft.plan)
@@ -328,7 +344,7 @@ class _ImageJobs:
 
     def jobs(self) -> Iterator[Job]:
         try:
-            for task in self.run.tasks():
+            for task in self.run.tasks(self.scheduler.batch.start_at):
                 if self.run.error is not None or self.scheduler.stop.is_set():
                     break
                 if self._out_of_time():

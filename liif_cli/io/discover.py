@@ -139,6 +139,24 @@ def discover(
     return pairs
 
 
+def named_pairs(
+    input: Path,
+    output: Path,
+    names: Iterable[str],
+    *,
+    suffix: str = "",
+    format: str = AUTO,
+    keep_extension: bool = False,
+) -> list[Pair]:
+    """Pairs of the images of a folder that ``discover`` found before, by their names below it."""
+    found = []
+    for name in names:
+        relative = Path(name)
+        pair = _pair(input / relative, relative, output / relative.parent, suffix, format)
+        found.append(dataclasses.replace(pair, keep_extension=keep_extension))
+    return found
+
+
 def check_clashes(choices: Iterable[tuple[Pair, str | None]]) -> None:
     """Refuse outputs that would overwrite each other or an input.
 

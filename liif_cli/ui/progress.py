@@ -21,6 +21,7 @@ from rich.text import Text
 from liif_cli.engine.events import (
     BatchStarted,
     DoneElsewhere,
+    EndedElsewhere,
     Event,
     ExportStarted,
     ImageDone,
@@ -153,10 +154,10 @@ class PlainProgress:
                 self._write(line)
 
     def _lines(self, event: Event) -> list[str]:
-        if isinstance(event, ImageFailed):
+        if isinstance(event, ImageFailed | EndedElsewhere):
             self.begun += str(event.input) not in self.running
             self.running.pop(str(event.input), None)
-            return [f"error: {named(event.input, event.error)}"]
+            return [f"error: {named(event.input, event.error)}"] if event.error else []
         if self.quiet:
             return []
         if isinstance(event, BatchStarted):
@@ -295,7 +296,9 @@ class BarProgress:
             self._end(event.input)
             if self.verbose:
                 self._print(shown(f"{event.output}: skipped, finished before"))
-        elif isinstance(event, ImageFailed):
+        elif isinstance(event, EndedElsewhere) and not event.error:
+            self._end(event.input)
+        elif isinstance(event, ImageFailed | EndedElsewhere):
             self._end(event.input)
             self._print(f"[bold red]error:[/] {shown(named(event.input, event.error))}")
 

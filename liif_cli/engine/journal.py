@@ -1,0 +1,180 @@
+"""What became of the images of a plan: each worker keeps a file of its own, and reads all others'.
+
+A file is only ever appended to, by one process, and never removed by another one. A line is a JSON
+object; what a killed process left of its last line is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from liif_cli.engine.events import Event, ImageDone, ImageFailed, ImageSkipped, PlanMade
+from liif_cli.errors import OutputError, printable
+from liif_cli.io.atomic import output_errors
+from liif_cli.io.jsontext import parse_json
+
+_SUFFIX = ".state"
+_REFRESH = 2.0
+"""Seconds between two looks at what others wrote."""
+
+
+@dataclass
+class Entry:
+    """What is known of one image: its output where there is one, and how often it failed.
+
+    ``done`` counts for as long as the output is there. ``begun`` and ``ended`` are seconds since
+    the epoch by its worker's clock, ``pixels`` those of the output.
+    """
+
+    output: str = ""
+    done: bool = False
+    failures: int = 0
+    error: str = ""
+    worker: str = ""
+    begun: float = 0.0
+    ended: float = 0.0
+    pixels: int = 0
+
+
+@dataclass
+class _File:
+    at: int = 0
+    rest: bytes = b""
+
+
+@dataclass
+class Known:
+    """What all workers wrote, read again as it grows."""
+
+    folder: Path
+    entries: dict[str, Entry] = field(default_factory=dict)
+    _files: dict[str, _File] = field(default_factory=dict)
+    _read_at: float = -1e9
+
+    def refresh(self, *, now: bool = False) -> None:
+        """Read what is new, every few seconds at most."""
+        if not now and time.monotonic() - self._read_at < _REFRESH:
+            return
+        self._read_at = time.monotonic()
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self.folder)):
+                if name.endswith(".jsonl"):
+                    self._read(name)
+
+    def _read(self, name: str) -> None:
+        state = self._files.setdefault(name, _File())
+        with (self.folder / name).open("rb") as file:
+            file.seek(state.at)
+            new = file.read()
+        state.at += len(new)
+        *lines, state.rest = (state.rest + new).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                self._take(parse_json(line), name.removesuffix(".jsonl"))
+
+    def _take(self, line: dict[str, Any], worker: str) -> None:
+        entry = self.entries.setdefault(str(line["image"]), Entry())
+        status, at = line["status"], float(line["at"])
+        entry.worker = worker
+        if status == "begun":
+            entry.begun, entry.output = at, str(line["output"])
+            entry.pixels = int(line["pixels"])
+        elif status == "failed":
+            entry.failures, entry.error, entry.ended = entry.failures + 1, str(line["error"]), at
+        elif status == "again":
+            entry.failures, entry.error = 0, ""
+        else:
+            entry.done, entry.output, entry.ended = True, str(line["output"]), at
+
+    def is_done(self, name: str) -> bool:
+        """Whether some worker finished it, and its output is there."""
+        entry = self.entries.get(name)
+        return entry is not None and entry.done and os.path.lexists(entry.output)
+
+
+class Journal:
+    """This worker's file: a listener of its events.
+
+    Args:
+        plan: the plan file.
+        identity: of the plan.
+        root: of the inputs, whose names are those below it.
+
+    Raises:
+        OutputError: the folder beside the plan cannot be written.
+    """
+
+    def __init__(self, plan: Path, identity: str, root: Path) -> None:
+        self._root = root
+        self.folder = state_folder(plan, identity)
+        host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())
+        name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        with output_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._path = self.folder / name
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+
+    def listen(self, event: Event) -> None:
+        """Note what became of an image."""
+        if isinstance(event, PlanMade):
+            plan = event.plan
+            self.note(Path(plan.input), "begun", output=plan.output, pixels=plan.pixels)
+        elif isinstance(event, ImageDone):
+            self.note(event.input, "done", output=str(event.output))
+        elif isinstance(event, ImageSkipped):
+            self.note(event.input, "skipped", output=str(event.output))
+        elif isinstance(event, ImageFailed):
+            self.note(event.input, "failed", error=printable(event.error))
+
+    def note(self, image: Path, status: str, **more: Any) -> None:
+        """Append a line.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        line = {"image": self.name(image), "status": status, "at": time.time(), **more}
+        data = json.dumps(line).encode() + b"\n"
+        with self._lock:
+            try:
+                if self._file is None:
+                    # one write a line, to its end
+                    self._file = self._path.open("ab", buffering=0)
+                self._file.write(data)
+            except OSError as error:
+                raise OutputError(
+                    f"cannot write {self._path}", got=error.strerror or str(error)
+                ) from error
+
+    def name(self, image: Path) -> str:
+        """Of an image, as the plan has it."""
+        return image.relative_to(self._root).as_posix() if image != self._root else image.name
+
+    def close(self) -> None:
+        """Close the file, which stays."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+def state_folder(plan: Path, identity: str) -> Path:
+    """Where the workers of a plan keep their files."""
+    return plan.with_name(plan.name + _SUFFIX) / identity[:16]
+
+
+def begun(known: Known) -> Iterator[tuple[str, Entry]]:
+    """Images that somebody began and nobody ended."""
+    for name, entry in known.entries.items():
+        if entry.begun and not entry.done and not entry.ended:
+            yield name, entry
