@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from liif_cli.io.sources.zarr import is_zarr_store
 AUTO = "auto"
 _SIDECARS = {"thumbs.db", "desktop.ini", "__macosx"}
 _HEAD = 64
+_URL = re.compile(
+    r"(https?|ftp|file|s3|gs|gcs|az|abfss?|adl|wasbs?|hdfs|memory):/+(.*)", re.IGNORECASE
+)
 _CAMERA = (
     "3fr ari arw bay cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw "
     "rw2 rwl sr2 srf srw x3f"
@@ -126,6 +130,8 @@ def discover(
         check_available(format)
     if os.sep in suffix or (os.altsep and os.altsep in suffix):
         raise UsageError("--suffix", got=repr(suffix), expected="text without a path separator")
+    _refuse_url("INPUT", input)
+    _refuse_url("OUTPUT", output)
     if not os.path.exists(input):
         raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
     if os.path.isdir(input) and not is_zarr_store(input):
@@ -155,6 +161,22 @@ def named_pairs(
         pair = _pair(input / relative, relative, output / relative.parent, suffix, format)
         found.append(dataclasses.replace(pair, keep_extension=keep_extension))
     return found
+
+
+def _refuse_url(what: str, path: Path) -> None:
+    """A URL is no path, although the system would take it for one and make a folder of it.
+
+    Raises:
+        UsageError: it is one.
+    """
+    match = _URL.match(str(path))
+    if match is not None and not os.path.lexists(path):
+        raise UsageError(
+            what,
+            got=f"{match[1]}://{match[2]}",
+            expected="a file or a folder of this machine",
+            cure="download it first, or mount the bucket as a folder",
+        )
 
 
 def check_clashes(choices: Iterable[tuple[Pair, str | None]]) -> None:

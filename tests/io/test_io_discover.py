@@ -284,3 +284,12 @@ def test_importing_costs_no_codec():
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert found.stdout.strip() == "[]", found.stderr
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.png", "s3://bucket/photos", "GS://b/c"])
+def test_urls_are_refused_by_name(photos, tmp_path, url):
+    with pytest.raises(UsageError, match=f"INPUT: got {url.split(':')[0]}://.*download"):
+        discover(Path(url), tmp_path / "out")
+    touch(photos, "a.png")
+    with pytest.raises(UsageError, match="OUTPUT"):
+        discover(photos, Path(url))
