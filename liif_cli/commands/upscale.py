@@ -12,6 +12,7 @@ import click
 from liif_cli.errors import UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
+from liif_cli.ui.startup import importing
 
 if TYPE_CHECKING:
     from liif_cli.engine.timewindow import TimeWindow
@@ -84,15 +85,16 @@ def upscale(
             raise UsageError(name, got="--dry-run as well", cure="leave one out")
     until = time_window(stop_after, stop_at)
 
-    from rich.console import Console
+    with importing():
+        from rich.console import Console
 
-    from liif_cli.engine.batch import upscale_batch
-    from liif_cli.models.loader import DEFAULT_MODEL
-    from liif_cli.plan.spec import RenderSpec
-    from liif_cli.ui.dryrun import dry_run_batch
-    from liif_cli.ui.eventlog import logged
-    from liif_cli.ui.progress import batch_progress
-    from liif_cli.ui.report import print_summary, report_data
+        from liif_cli.engine.batch import upscale_batch
+        from liif_cli.models.loader import DEFAULT_MODEL
+        from liif_cli.plan.spec import RenderSpec
+        from liif_cli.ui.dryrun import dry_run_batch
+        from liif_cli.ui.eventlog import logged
+        from liif_cli.ui.progress import batch_progress
+        from liif_cli.ui.report import print_summary, report_data
 
     if render["page"] is not None and render["select"]:
         raise UsageError("--page", got="--select as well", cure="leave one out")

@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-import zarr.errors
-from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.storage import LocalStore
 
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
-from liif_cli.io.atomic import output_errors, put_once, write_atomically
+from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import Pixels
 
 if TYPE_CHECKING:
-    from zarr.core.buffer import Buffer, BufferPrototype
+    import zarr
 
 AXES = ("c", "y", "x")
-_METADATA = "zarr.json"
-DAMAGE = (RuntimeError, ValueError, KeyError, TypeError, zarr.errors.BaseZarrError)
-"""What zarr raises on data or metadata that are not what they should be."""
+DAMAGE = (RuntimeError, ValueError, KeyError, TypeError)
+"""What zarr raises on data or metadata that are not what they should be: its own errors are
+``ValueError``s."""
 # an all-zero shard must be written too: its object is the mark that it is done
 _CONFIG: Any = {"write_empty_chunks": True}
 
 Planes = npt.NDArray[Any]
 """(channels, height, width), as the array stores them."""
-
-
-class DurableStore(LocalStore):
-    """A local store whose objects are flushed to the disk before they get their name.
-
-    zarr's own puts are atomic but not flushed: after a power cut a shard could be there, empty.
-    Shards are put once: where one is there already, it stays (``put_once``).
-    """
-
-    async def set(self, key: str, value: Buffer) -> None:
-        self._check_writable()
-        data = memoryview(value.to_bytes())
-        if key.endswith(_METADATA):
-            await asyncio.to_thread(write_atomically, self.root / key, data)
-        else:
-            await asyncio.to_thread(put_once, self.root / key, data, self.root)
-
-
-class _WholeShards(DurableStore):
-    """The store to write through: without old shards zarr has nothing to merge new ones with."""
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: Any = None
-    ) -> Buffer | None:
-        if not key.endswith(_METADATA):
-            return None
-        return await super().get(key, prototype, byte_range)
 
 
 class ShardedArray:
@@ -101,6 +69,12 @@ class ShardedArray:
         Raises:
             OutputError: something is there already, or it cannot be written.
         """
+        import zarr
+        import zarr.errors
+        from zarr.codecs import Crc32cCodec, ZstdCodec
+
+        from liif_cli.io.zarrstores import DurableStore
+
         with output_errors(path):
             try:
                 zarr.create_array(
@@ -129,11 +103,15 @@ class ShardedArray:
         if not (path / "zarr.json").is_file():
             # zarr would make the folder
             raise OutputError(str(path), got="no array", cure="check the path")
+        import zarr
+
+        from liif_cli.io.zarrstores import DurableStore, WholeShards
+
         try:
             # with_config: the configuration is no part of the metadata
             array, writer = (
                 zarr.open_array(store, mode="r+").with_config(_CONFIG)
-                for store in (DurableStore(path), _WholeShards(path))
+                for store in (DurableStore(path), WholeShards(path))
             )
             return cls(path, array, writer)
         except (*DAMAGE, AttributeError, OSError) as error:

@@ -49,7 +49,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".liif" not in path.parts
+        if path.is_file() and not any(part.startswith(".liif") for part in path.parts)
     }
 
 

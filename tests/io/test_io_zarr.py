@@ -68,7 +68,6 @@ def test_ome_zarr_level_0(tmp_path, picture, read_all, ome):
     ("shape", "dtype", "names", "match"),
     [
         ((20, 30, 17), np.uint8, None, "shape"),
-        ((5, 20, 30), np.uint8, ["z", "y", "x"], "axes z=5"),
         ((20, 30), np.int64, None, "int64"),
         ((20,), np.uint8, None, "shape"),
     ],
