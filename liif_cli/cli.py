@@ -5,7 +5,9 @@ Nothing here, and nothing that a ``--help`` shows, imports more than click.
 
 from __future__ import annotations
 
+import difflib
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -38,13 +40,45 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command name -> ("module:attribute", one line for ``liif --help``)."""
 
 
+@click.command("help", add_help_option=False)
+@click.argument("command", required=False)
+@click.pass_context
+def _help(ctx: click.Context, command: str | None) -> None:
+    """Show the help of a command, or of all."""
+    assert ctx.parent is not None
+    group = ctx.parent.command
+    assert isinstance(group, click.Group)
+    if command is None:
+        click.echo(ctx.parent.get_help())
+        return
+    _, found, _ = group.resolve_command(ctx.parent, [command])
+    assert found is not None
+    with click.Context(found, info_name=command, parent=ctx.parent) as inner:
+        click.echo(found.get_help(inner))
+
+
 class LazyGroup(click.Group):
     """Imports a command when it is asked for, and turns every error into an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word in ("help", *COMMANDS) or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(word.lower(), [*COMMANDS, "help"], 1)
+        looks_like_a_path = os.path.exists(word) or os.sep in word or "." in word
+        if looks_like_a_path and not near:
+            line = " ".join(map(shlex.quote, ["liif", "upscale", *args]))
+            ctx.fail(f"No such command {word!r}, but a path: {line}")
+        ctx.fail(f"No such command {word!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "help":
+            return _help
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")

@@ -112,7 +112,7 @@ def test_no_arguments_show_the_help() -> None:
     ("args", "words"),
     [
         (["nonsense"], "No such command 'nonsense'"),
-        (["upscale"], "Missing argument 'INPUT'"),
+        (["upscale", "-s", "2"], "INPUT: got nothing"),
         (["upscale", "a", "b", "--scalee", "2"], "--scale"),
         (["upscale", "a", "b", "--size", "0x5"], "--size: got '0x5'"),
         (["upscale", "a", "b", "--scale", "2", "--tile", "3"], "--tile"),

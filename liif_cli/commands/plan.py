@@ -38,6 +38,9 @@ def plan(
     size: SizeRequest | None,
     scale: SizeRequest | None,
     fit: Fit | None,
+    long_side: int | None,
+    short_side: int | None,
+    megapixels: float | None,
     model: str | None,
     suffix: str,
     overwrite: bool,
@@ -56,7 +59,7 @@ def plan(
       liif plan photos/ large/ --scale 4 -o plan.jsonl
       liif plan mosaic.tif poster.zarr --size 300000x200000 --max-memory 4GiB -o plan.jsonl
     """
-    wanted = options.size_request(size, scale, fit)
+    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels)
     if at.exists() and not overwrite:
         raise OutputError(
             f"{at} exists", expected="no file", cure="give --overwrite, or another name"

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("input", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="INPUT... [OUTPUT]")
+@click.option(
+    "-o",
+    "--output",
+    "named",
+    type=click.Path(path_type=Path),
+    metavar="OUTPUT",
+    help="Where the outputs go, instead of the last argument.",
+)
 @options.size_options
 @options.render_options
 @options.file_options
@@ -29,7 +36,10 @@ if TYPE_CHECKING:
 @options.verify_option
 @click.option("--suffix", default="", metavar="TEXT", help="Put TEXT behind the output names.")
 @click.option(
-    "--dry-run", is_flag=True, help="Print what would happen and what it would cost; write nothing."
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="Print what would happen and what it would cost; write nothing.",
 )
 @options.report_option
 @options.unwatched_options
@@ -39,11 +49,14 @@ if TYPE_CHECKING:
 def upscale(
     ctx: click.Context,
     /,
-    input: Path,
-    output: Path,
+    paths: tuple[Path, ...],
+    named: Path | None,
     size: SizeRequest | None,
     scale: SizeRequest | None,
     fit: Fit | None,
+    long_side: int | None,
+    short_side: int | None,
+    megapixels: float | None,
     model: str | None,
     suffix: str,
     dry_run: bool,
@@ -54,17 +67,20 @@ def upscale(
     verbose: bool,
     **render: Any,
 ) -> None:
-    """Upscale INPUT, an image or a folder of images, to OUTPUT.
+    """Upscale images and folders of images to OUTPUT.
 
-    A folder is walked with its subfolders and mirrored under OUTPUT. OUTPUT may be a file when
-    INPUT is one. Outputs that the same command finished before are skipped; after an interruption
-    the same command goes on where it stopped. With other options, or another input, a half-rendered
-    output is only started afresh with --overwrite. An input on which an earlier run died is set
-    aside until it changes; --overwrite tries it again.
+    A folder is walked with its subfolders and mirrored under OUTPUT, the last argument. OUTPUT may
+    be a file where there is one image, or left out then: photo.jpg becomes photo-4x.jpg. Outputs
+    that the same command finished before are skipped; after an interruption the same command
+    resumes. With other options, or another input, a half-rendered output is only started afresh
+    with --overwrite. An input on which an earlier run died is set aside until it changes;
+    --overwrite tries it again.
 
     \b
     Examples:
+      liif upscale photo.jpg -s 4
       liif upscale photos/ large/ --scale 4
+      liif upscale a.jpg b.tif scans/ large/ -s 2 --exclude 'thumb*'
       liif upscale photo.jpg poster.tif --size 20000x15000
       liif upscale photo.jpg part.png --scale 8 --roi 1000,500,200,150
       liif upscale photos/ wide/ --size 3840x --model bicubic
@@ -76,7 +92,8 @@ def upscale(
 
     Exit codes: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 interrupted.
     """
-    size = options.size_request(size, scale, fit)
+    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels)
+    inputs, output = _inputs_and_output(paths, named, wanted.label, render["format"], quiet=quiet)
     if quiet and verbose:
         raise UsageError("--quiet", got="--verbose as well", cure="leave one out")
     report: ReportFile | None = ctx.obj.get("report")
@@ -98,17 +115,44 @@ def upscale(
 
     if render["page"] is not None and render["select"]:
         raise UsageError("--page", got="--select as well", cure="leave one out")
-    spec = RenderSpec(size=size, model=model or DEFAULT_MODEL, **render)
+    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, **render)
     if dry_run:
-        ctx.exit(dry_run_batch(input, output, spec, suffix=suffix, verbose=verbose))
+        ctx.exit(dry_run_batch(inputs, output, spec, suffix=suffix, verbose=verbose))
     progress = batch_progress(quiet=quiet, verbose=verbose)
     with progress as shown, logged(log_file, shown) as listen:
-        result = upscale_batch(input, output, spec, suffix=suffix, listen=listen, until=until)
+        result = upscale_batch(inputs, output, spec, suffix=suffix, listen=listen, until=until)
     if report:
         report.result = report_data(result)
     if not quiet:
         print_summary(result, Console(stderr=True))
     ctx.exit(result.exit_code)
+
+
+def _inputs_and_output(
+    paths: tuple[Path, ...], named: Path | None, label: str, format: str, *, quiet: bool
+) -> tuple[list[Path], Path]:
+    """What is read and where it goes.
+
+    Raises:
+        UsageError: no input, or no output for more than an image.
+    """
+    from liif_cli.io.discover import beside
+
+    if not paths:
+        raise UsageError(
+            "INPUT", got="nothing", expected="images or folders", cure="liif upscale photo.jpg -s 4"
+        )
+    if named is not None:
+        return list(paths), named
+    if len(paths) > 1:
+        return list(paths[:-1]), paths[-1]
+    (input,) = paths
+    if not input.exists():
+        raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
+    output = beside(input, label, format)
+    if not quiet:
+        click.echo(f"to {output}", err=True)
+    return [input], output
 
 
 def time_window(after: float | None, at: datetime.time | None) -> TimeWindow:

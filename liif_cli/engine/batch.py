@@ -13,6 +13,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
 from liif_cli.io.atomic import cover, stale_names
 from liif_cli.io.base import ImageInfo, Source, View
-from liif_cli.io.discover import Pair, discover, unread
+from liif_cli.io.discover import Pair, discover_all, matching, unread
 from liif_cli.io.exif import rewritten
 from liif_cli.io.gray import is_gray
 from liif_cli.io.pngcolour import is_other
@@ -133,7 +134,7 @@ class Batch:
     """The planning half of a batch: inputs, model and machine.
 
     Args:
-        input: file or folder.
+        input: a file or a folder, or several.
         output: file or folder.
         spec: what is asked for.
         suffix: put behind the stem of every output's name.
@@ -153,7 +154,7 @@ class Batch:
 
     def __init__(
         self,
-        input: Path,
+        input: Path | Sequence[Path],
         output: Path,
         spec: RenderSpec,
         *,
@@ -171,8 +172,9 @@ class Batch:
         self._stale: dict[Path, set[str]] = {}
         self.left_out: list[Path] = []
         self.start_at = 0.0
-        self.pairs: list[Pair] = pairs or discover(
-            input,
+        inputs = [input] if isinstance(input, Path) else list(input)
+        self.pairs: list[Pair] = pairs or discover_all(
+            inputs,
             output,
             suffix=suffix,
             format=spec.format,
@@ -180,8 +182,19 @@ class Batch:
             left_out=self.left_out,
         )
         if spec.strict:
-            self.pairs += [unread(path, input) for path in self.left_out]
+            roots = [one for one in inputs if one.is_dir()]
+            for path in self.left_out:
+                root = next(root for root in roots if path.is_relative_to(root))
+                self.pairs.append(unread(path, root))
             self.left_out = []
+        if spec.include or spec.exclude:
+            self.pairs = matching(self.pairs, spec.include, spec.exclude)
+            if not self.pairs:
+                raise UsageError(
+                    "--include and --exclude",
+                    got="patterns that leave no image",
+                    cure="check them: '*.tif' means names, 'sub/*' paths below the folder",
+                )
         folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
         self.deaths = Deaths(folder, again=spec.overwrite, write=write)
         self.listen(BatchStarted(len(self.pairs)))
@@ -493,7 +506,7 @@ class Batch:
 
 
 def upscale_batch(
-    input: Path,
+    input: Path | Sequence[Path],
     output: Path,
     spec: RenderSpec,
     *,
@@ -574,7 +587,12 @@ def run_batch(
 
 
 def plan_batch(
-    input: Path, output: Path, spec: RenderSpec, *, suffix: str = "", listen: Listener
+    input: Path | Sequence[Path],
+    output: Path,
+    spec: RenderSpec,
+    *,
+    suffix: str = "",
+    listen: Listener,
 ) -> PlannedBatch:
     """Plan a file or a folder without doing anything.
 

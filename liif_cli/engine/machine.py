@@ -92,7 +92,7 @@ def measure_machine(spec: RenderSpec, device: torch.device) -> Machine:
     """
     allowed = spec.max_memory or default_allowed(psutil.virtual_memory().available)
     return Machine(
-        workers=cores() if device.type == "cpu" else ACCELERATOR_WORKERS,
+        workers=spec.jobs or (cores() if device.type == "cpu" else ACCELERATOR_WORKERS),
         base_bytes=psutil.Process().memory_info().rss,
         allowed_bytes=allowed,
         device=str(device),

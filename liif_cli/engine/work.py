@@ -7,6 +7,7 @@ shards that are there are done, and what a dead worker held is taken over.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import threading
@@ -24,7 +25,7 @@ from liif_cli.engine.results import BatchReport
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import store_path
 from liif_cli.errors import UsageError
-from liif_cli.io.discover import Pair, discover, named_pairs
+from liif_cli.io.discover import Pair, discover, matching, named_pairs
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models.loader import load_model
 from liif_cli.plan.planfile import PlanFile
@@ -82,6 +83,10 @@ def make_plan_file(
         keep_extension=spec.keep_extension,
         left_out=left_out,
     )
+    folder = input.is_dir() and pairs[0].input != input
+    # the names of the plan are those that are left
+    pairs = matching(pairs, spec.include, spec.exclude)
+    spec = dataclasses.replace(spec, include=(), exclude=())
     device = resolve_device(spec.device)
     precision = resolve_precision(spec.precision, device)
     loaded = load_model(spec.model, device, via=spec.via)
@@ -93,7 +98,7 @@ def make_plan_file(
         model_digest=loaded.digest,
         numerics=numerics_of(device, precision),
         names=tuple(pair.relative.as_posix() for pair in pairs if pair.error is None)
-        if input.is_dir() and pairs[0].input != input
+        if folder
         else (),
     )
     return plan, left_out

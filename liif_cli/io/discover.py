@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,79 @@ def unread(path: Path, root: Path) -> Pair:
         cure="convert it, or leave --strict out",
     )
     return Pair(path, path.relative_to(root), path.parent, path.name, None, error=problem)
+
+
+def discover_all(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    suffix: str = "",
+    format: str = AUTO,
+    keep_extension: bool = False,
+    left_out: list[Path] | None = None,
+) -> list[Pair]:
+    """The pairs of several images and folders; see ``discover``.
+
+    Raises:
+        UsageError: see there; or more than one input and an output that is a file's name.
+    """
+    one = len(inputs) == 1
+    written = suffix_of(output.name, _written_suffixes())
+    if not one and written and not output.is_dir():
+        raise UsageError(
+            "OUTPUT",
+            got=f"a file name, {output.name}, for {len(inputs)} inputs",
+            expected="a folder",
+            cure="name a folder without an image suffix, or put a slash behind it",
+        )
+    pairs: list[Pair] = []
+    for each in inputs:
+        pairs += discover(
+            each,
+            output,
+            suffix=suffix,
+            format=format,
+            keep_extension=keep_extension,
+            left_out=left_out,
+        )
+    check_clashes([(pair, pair.wanted) for pair in pairs if pair.error is None])
+    return pairs
+
+
+def matching(pairs: Iterable[Pair], include: Sequence[str], exclude: Sequence[str]) -> list[Pair]:
+    """Pairs whose name or path below its folder is like ``include``, and not like ``exclude``.
+
+    Patterns are those of a shell; without ``include`` all are. A path is one with "/".
+    """
+
+    def like(pair: Pair, patterns: Sequence[str]) -> bool:
+        path = pair.relative.as_posix()
+        return any(
+            fnmatch.fnmatch(path if "/" in one else pair.relative.name, one) for one in patterns
+        )
+
+    kept = [pair for pair in pairs if not include or like(pair, include)]
+    return [pair for pair in kept if not like(pair, exclude)]
+
+
+def beside(input: Path, label: str, format: str) -> Path:
+    """Where the output of one image goes that nobody named: "photo-4x.jpg" beside "photo.jpg".
+
+    Raises:
+        UsageError: ``input`` is a folder.
+    """
+    if input.is_dir() and not is_zarr_store(input):
+        raise UsageError(
+            "OUTPUT",
+            got=f"nothing, for the folder {input}",
+            expected="a folder to put its images in",
+            cure=f"for instance {input.name}-{label}",
+        )
+    named = format_for(input) if format == AUTO else format
+    own = _suffix(input)
+    ending = own if named and own.lower() in exporter_for(named).suffixes else ""
+    stem = input.name.removesuffix(own)
+    return input.with_name(f"{stem}-{label}{ending or exporter_for(named or 'png').suffixes[0]}")
 
 
 def discover(

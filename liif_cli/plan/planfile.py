@@ -157,13 +157,16 @@ def spec_from_dict(found: Mapping[str, Any]) -> RenderSpec:
 
 def _size_to_json(size: SizeRequest) -> dict[str, Any]:
     scale = [str(value) for value in size.scale] if size.scale else None
-    return {"width": size.width, "height": size.height, "scale": scale, "fit": size.fit}
+    found = {"width": size.width, "height": size.height, "scale": scale, "fit": size.fit}
+    others = {name: getattr(size, name) for name in ("long_side", "short_side", "pixels")}
+    return found | {name: value for name, value in others.items() if value}
 
 
 def _size_from_json(found: dict[str, Any]) -> SizeRequest:
     scale = found["scale"]
     both = (Fraction(scale[0]), Fraction(scale[1])) if scale else None
-    return SizeRequest(found["width"], found["height"], both, found["fit"])
+    rest = {name: found.get(name) for name in ("long_side", "short_side", "pixels")}
+    return SizeRequest(found["width"], found["height"], both, found["fit"], **rest)
 
 
 _TO_JSON: dict[str, Any] = {
@@ -177,6 +180,8 @@ _FROM_JSON: dict[str, Any] = {
     "cell": CellPolicy.parse,
     "via": Fraction,
     "roi": lambda found: Window(**found),
+    "include": tuple,
+    "exclude": tuple,
     "select": lambda found: tuple((name, index) for name, index in found),
 }
 

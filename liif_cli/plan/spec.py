@@ -25,6 +25,17 @@ FORMATS = (
     "cog",
     "dzi",
 )
+FORMAT_ALIASES = {
+    "jpeg": "jpg",
+    "tif": "tiff",
+    "ome.tif": "ome-tiff",
+    "ometiff": "ome-tiff",
+    "j2k": "jp2",
+    "openexr": "exr",
+    "geotiff": "tiff",
+    "deepzoom": "dzi",
+}
+"""Other words for the same."""
 COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "lossy", "lossless", "none")
 PYRAMIDS = ("auto", "subifd", "pages", "none")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -54,6 +65,8 @@ class RenderSpec:
         keep_extension: a suffix that changes stays in the output's name: "a.bmp.png".
         strict: files that look like images and are not read are failures, and so are those whose
             decoder passes over damage.
+        include, exclude: patterns of a shell for names, or for paths below the folder.
+        jobs: threads that render; None is one per core.
         page: of inputs of several pages, counted from 1; None is the first.
         select: axes of inputs that have some, and the index of each that is read.
         level: of inputs with reduced levels; 0 is full resolution.
@@ -81,6 +94,9 @@ class RenderSpec:
     overwrite: bool = False
     keep_extension: bool = False
     strict: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    jobs: int | None = None
     page: int | None = None
     select: tuple[tuple[str, int], ...] = ()
     level: int = 0

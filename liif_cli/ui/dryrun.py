@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -28,7 +29,7 @@ from liif_cli.ui.report import left_out
 
 
 def dry_run_batch(
-    input: Path, output: Path, spec: RenderSpec, *, suffix: str, verbose: bool
+    input: Path | Sequence[Path], output: Path, spec: RenderSpec, *, suffix: str, verbose: bool
 ) -> int:
     """Print every image's plan; returns the exit code, 1 where an image would fail.
 

@@ -7,7 +7,7 @@ import datetime
 import logging
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,14 +18,22 @@ from liif_cli.errors import OutputError, UsageError, printable
 from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.geometry.window import Window
-from liif_cli.plan.spec import COMPRESSIONS, FORMATS, PRECISIONS, PYRAMIDS, TILE_RANGE
+from liif_cli.plan.spec import (
+    COMPRESSIONS,
+    FORMAT_ALIASES,
+    FORMATS,
+    PRECISIONS,
+    PYRAMIDS,
+    TILE_RANGE,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_UNITS = {"": 1, "B": 1}
+_UNITS = {"": 1, "B": 1, **{letter: 1024**power for power, letter in enumerate("KMGT", 1)}}
 _UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
 _UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 _SCALE = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 MOST_VIA = 64
@@ -58,21 +66,38 @@ class ScaleType(_TextType):
         return value if isinstance(value, SizeRequest) else SizeRequest.from_scale(value)
 
 
+class AliasType(click.Choice):  # type: ignore[type-arg]
+    """A choice that also knows other words for the same."""
+
+    def __init__(self, choices: Sequence[str], aliases: Mapping[str, str]) -> None:
+        super().__init__(choices)
+        self.aliases = aliases
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        text = str(value).strip().lower()
+        return str(super().convert(self.aliases.get(text, text), param, ctx))
+
+
 class MemoryType(_TextType):
-    """2GiB, 1.5GB, 500MB or plain bytes as a number of bytes."""
+    """2GiB, 2G, 1.5GB, 500MB, 50% of all or plain bytes as a number of bytes."""
 
     name = "BYTES"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         if isinstance(value, int):
             return value
+        if (share := _SHARE.fullmatch(str(value).strip())) and 0 < float(share[1]) <= 100:
+            import psutil
+
+            return int(psutil.virtual_memory().total * float(share[1]) / 100)
         match = _MEMORY.fullmatch(str(value).strip().upper())
         count = int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 0
         if count < 1:
             raise UsageError(
                 param.opts[0] if param is not None else "memory",
                 got=repr(value),
-                expected="bytes above 0, with or without B, KB, MB, GB, KiB, MiB, GiB",
+                expected="bytes above 0, with or without K, M, G, KB, MB, GB, KiB, MiB, GiB, or a "
+                "percentage of the machine's memory",
                 cure="for instance --max-memory 2GiB",
             )
         return count
@@ -268,26 +293,39 @@ class NamesType(_TextType):
 
 
 def size_request(
-    size: SizeRequest | None, scale: SizeRequest | None, fit: Fit | None
+    size: SizeRequest | None,
+    scale: SizeRequest | None,
+    fit: Fit | None,
+    long_side: int | None = None,
+    short_side: int | None = None,
+    megapixels: float | None = None,
 ) -> SizeRequest:
-    """The one wanted size out of ``--size``, ``--scale`` and ``--fit``.
+    """The one wanted size out of the options that say one, and ``--fit``.
 
     Raises:
-        UsageError: both or neither of size and scale, or a fit without a size.
+        UsageError: more than one of them or none, or a fit without a size.
     """
-    if (size is None) == (scale is None):
+    pixels = None if megapixels is None else max(1, round(megapixels * 1e6))
+    choices: dict[str, SizeRequest | None] = {
+        "--size": size,
+        "--scale": scale,
+        "--long-side": SizeRequest(long_side=long_side) if long_side else None,
+        "--short-side": SizeRequest(short_side=short_side) if short_side else None,
+        "--megapixels": SizeRequest(pixels=pixels) if pixels else None,
+    }
+    given = {name: value for name, value in choices.items() if value is not None}
+    if len(given) != 1:
+        both = "both " if len(given) == 2 else ""
         raise UsageError(
             "wanted size",
-            got="both --size and --scale" if size else "neither --size nor --scale",
-            expected="one of the two",
+            got=both + " and ".join(given) if given else "neither --size nor --scale",
+            expected="one of " + ", ".join(choices),
             cure="for instance --scale 4, or --size 4000x3000",
         )
-    if scale is not None:
-        if fit is not None:
-            raise UsageError("--fit", got="--scale", expected="--size", cure="leave --fit out")
-        return scale
-    assert size is not None
-    return dataclasses.replace(size, fit=fit or "exact")
+    ((name, found),) = given.items()
+    if fit is not None and (name != "--size" or found.width is None or found.height is None):
+        raise UsageError("--fit", got=name, expected="--size WxH", cure="leave --fit out")
+    return dataclasses.replace(found, fit=fit or "exact") if name == "--size" else found
 
 
 class _LogToStderr(logging.Handler):
@@ -376,13 +414,33 @@ def size_options(command: F) -> F:
         click.option(
             "--size",
             type=SizeType(),
-            help="Output size in pixels. A side left blank (4000x, x3000) follows the aspect.",
+            help="Output size in pixels. A side left blank (4000x, x3000) follows the aspect; "
+            "4k and 8k are long sides of 3840 and 7680.",
         ),
         click.option(
+            "-s",
             "--scale",
             type=ScaleType(),
-            help="Output pixels an input pixel, fractions allowed (3.7), or width and height "
-            "apart (2x3).",
+            help="Output pixels per input pixel; may be fractional (3.7) or a percentage (370%), "
+            "or differ in width and height (2x3).",
+        ),
+        click.option(
+            "--long-side",
+            type=click.IntRange(1, 10**9),
+            metavar="PIXELS",
+            help="Length of the output's longer side.",
+        ),
+        click.option(
+            "--short-side",
+            type=click.IntRange(1, 10**9),
+            metavar="PIXELS",
+            help="Length of the output's shorter side.",
+        ),
+        click.option(
+            "--megapixels",
+            type=click.FloatRange(0, 1e9, min_open=True),
+            metavar="N",
+            help="Millions of pixels of the output.",
         ),
         click.option(
             "--roi",
@@ -427,14 +485,16 @@ def render_options(command: F) -> F:
     return _apply(
         command,
         click.option(
+            "-f",
             "--format",
-            type=click.Choice(FORMATS),
+            type=AliasType(FORMATS, FORMAT_ALIASES),
             default="auto",
             show_default=True,
             help="Output format. auto: OUTPUT's suffix when it is a file, else the input's format "
             "where it can hold the size, else tiled TIFF.",
         ),
         click.option(
+            "-m",
             "--model",
             metavar="NAME|PATH",
             help="A name from 'liif models' or a weights file. bicubic and nearest need no "
@@ -513,6 +573,26 @@ def render_options(command: F) -> F:
             is_flag=True,
             help="Keep a suffix that changes in the output's name: a.bmp becomes a.bmp.png, and "
             "does not meet a.png.",
+        ),
+        click.option(
+            "--include",
+            multiple=True,
+            metavar="PATTERN",
+            help="Only images with such names, as '*.tif'; with a slash, such paths below the "
+            "folder. May be repeated.",
+        ),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="No images with such names or paths, as 'thumb*'. May be repeated.",
+        ),
+        click.option(
+            "-j",
+            "--jobs",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Threads that render. [default: one per core]",
         ),
         click.option(
             "--strict",

@@ -94,8 +94,8 @@ def test_no_side_becomes_zero() -> None:
     assert SizeRequest.from_size("1x").output_shape(1, 1000) == (1, 1)
 
 
-BAD_SIZES = ["", "x", "100", "0x10", "10x0", "0x", "-5x5", "5x-5", "1.5x2", "axb", "10x10x10"]
-BAD_SIZES += ["10 x 10", "1e3x1e3", "٣x٤", "9999999999x1", "1" * 5000 + "x1"]
+BAD_SIZES = ["", "x", "0x10", "10x0", "0x", "-5x5", "5x-5", "1.5x2", "axb", "10x10x10"]
+BAD_SIZES += ["1e3x1e3", "٣x٤", "9999999999x1", "1" * 5000 + "x1"]
 
 
 @pytest.mark.parametrize("text", BAD_SIZES)
@@ -106,7 +106,7 @@ def test_what_is_no_size_is_refused_with_the_cure(text: str) -> None:
 
 
 BAD_SCALES = ["", "x", "0", "0.0", "0x2", "2x0", "-2", "2x-1", "two", "2x3x4", "1e2", "2,5", "inf"]
-BAD_SCALES += ["nan", "4 x", "٣", "1/3", "9999999999", "0." + "3" * 5000]
+BAD_SCALES += ["nan", "٣", "1/3", "9999999999", "0." + "3" * 5000]
 
 
 @pytest.mark.parametrize("text", BAD_SCALES)

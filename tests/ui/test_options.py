@@ -78,13 +78,13 @@ def test_size_and_scale_are_width_first() -> None:
     assert convert(ScaleType(), "3.7").scale == (Fraction(37, 10), Fraction(37, 10))
 
 
-@pytest.mark.parametrize("text", ["0x10", "10x0", "-3x4", "x", "10", "1.5x2"])
+@pytest.mark.parametrize("text", ["0x10", "10x0", "-3x4", "x", "1.5x2"])
 def test_size_that_is_none(text: str) -> None:
     with pytest.raises(UsageError, match=r"--size: got .*for instance --size"):
         convert(SizeType(), text)
 
 
-@pytest.mark.parametrize("text", ["0", "-2", "2x", "0x2", "four", "inf"])
+@pytest.mark.parametrize("text", ["0", "-2", "2y", "0x2", "four", "inf"])
 def test_scale_that_is_none(text: str) -> None:
     with pytest.raises(UsageError, match=r"--scale: got .*for instance --scale"):
         convert(ScaleType(), text)

@@ -1,0 +1,206 @@
+"""What people type: short options, sizes in words, several inputs, an output that nobody named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from liif_cli.cli import COMMANDS, liif
+from liif_cli.geometry.size import SizeRequest
+from liif_cli.ui.options import MemoryType
+
+SHAPE = (30, 40)
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(liif, [str(arg) for arg in args])
+
+
+def done(*args: object) -> str:
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """a.jpg, b.jpg, c.png and photos/ with d.tif, thumb-d.tif and sub/e.png."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    names = ("a.jpg", "b.jpg", "c.png", "photos/d.tif", "photos/thumb-d.tif", "photos/sub/e.png")
+    for name in names:
+        pixels = rng.integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    return tmp_path
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (("-s", "2"), (80, 60)),
+        (("--scale", "2x"), (80, 60)),
+        (("--scale", "x2"), (80, 60)),
+        (("--scale", "250%"), (100, 75)),
+        (("--scale", "2x3"), (80, 90)),
+        (("--scale", "2*3"), (80, 90)),
+        (("--size", "80"), (80, 60)),
+        (("--size", "80*90"), (80, 90)),
+        (("--size", "80\N{MULTIPLICATION SIGN}90"), (80, 90)),
+        (("--size", "50%"), (20, 15)),
+        (("--long-side", "100"), (100, 75)),
+        (("--short-side", "60"), (80, 60)),
+        (("--megapixels", "0.0048"), (80, 60)),
+    ],
+)
+def test_sizes_as_people_say_them(folder: Path, words: tuple[str, ...], size) -> None:
+    done("upscale", folder / "a.jpg", folder / "o.png", *words, "-m", "nearest")
+    assert size_of(folder / "o.png") == size
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "expected"),
+    [
+        ("4k", (1000, 2000), (1920, 3840)),
+        ("8K", (2000, 1000), (7680, 3840)),
+        ("4k", (600, 600), (3840, 3840)),
+    ],
+)
+def test_names_of_screens_are_long_sides(text: str, shape, expected) -> None:
+    assert SizeRequest.from_size(text).output_shape(*shape) == expected
+
+
+def test_megapixels_keep_the_aspect() -> None:
+    height, width = SizeRequest(pixels=100_000_000).output_shape(3000, 4000)
+    assert abs(height * width - 1e8) < 1e5
+    assert abs(width / height - 4 / 3) < 1e-3
+
+
+@pytest.mark.parametrize("words", [("--scale", "x"), ("--scale", "0%"), ("--size", "4kk"), ()])
+def test_sizes_that_are_none(folder: Path, words: tuple[str, ...]) -> None:
+    assert run("upscale", folder / "a.jpg", folder / "o.png", *words).exit_code == 2
+
+
+def test_two_sizes_are_one_too_many(folder: Path) -> None:
+    result = run("upscale", folder / "a.jpg", folder / "o.png", "-s", "2", "--long-side", "90")
+    assert result.exit_code == 2
+    assert "both --scale and --long-side" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2G", 2**31), ("1.5M", 3 * 2**19), ("2GiB", 2**31), ("2GB", 2 * 10**9)],
+)
+def test_memory_in_words(text: str, expected: int) -> None:
+    assert MemoryType().convert(text, None, None) == expected
+
+
+def test_memory_as_a_share() -> None:
+    assert MemoryType().convert("50%", None, None) == psutil.virtual_memory().total // 2
+
+
+@pytest.mark.parametrize(("word", "suffix"), [("jpeg", ".jpg"), ("tif", ".tif"), ("TIFF", ".tif")])
+def test_formats_by_other_words(folder: Path, word: str, suffix: str) -> None:
+    done("upscale", folder / "c.png", folder / "out", "-s", "2", "-f", word, "-m", "nearest")
+    assert (folder / "out" / f"c{suffix}").exists()
+
+
+def test_an_output_that_nobody_named_lies_beside(folder: Path) -> None:
+    said = done("upscale", folder / "a.jpg", "-s", "4", "-m", "nearest")
+    assert size_of(folder / "a-4x.jpg") == (160, 120)
+    assert f"to {folder / 'a-4x.jpg'}" in said
+    done("upscale", folder / "a.jpg", "--size", "80x", "-m", "nearest", "-f", "tif")
+    assert size_of(folder / "a-80x.tif") == (80, 60)
+    assert size_of(folder / "a.jpg") == (40, 30)
+
+
+def test_a_folder_wants_an_output(folder: Path) -> None:
+    result = run("upscale", folder / "photos", "-s", "4")
+    assert result.exit_code == 2
+    assert "photos-4x" in result.output
+
+
+def test_any_number_of_inputs(folder: Path) -> None:
+    out = folder / "out"
+    inputs = (folder / "a.jpg", folder / "c.png", folder / "photos")
+    done("upscale", *inputs, out, "-s", "2", "-m", "nearest")
+    names = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*") if p.is_file())
+    shown = [name for name in names if ".liif" not in name]
+    assert shown == ["a.jpg", "c.png", "d.tif", "sub/e.png", "thumb-d.tif"]
+    again = folder / "again"
+    done("upscale", *inputs, "-o", again, "-s", "2", "-m", "nearest", "-j", "1")
+    assert (again / "a.jpg").read_bytes() == (out / "a.jpg").read_bytes()
+
+
+def test_several_inputs_and_the_name_of_a_file(folder: Path) -> None:
+    result = run("upscale", folder / "a.jpg", folder / "c.png", folder / "o.png", "-s", "2")
+    assert result.exit_code == 2
+    assert "o.png, for 2 inputs" in result.output
+
+
+def test_two_inputs_of_one_name_clash(folder: Path) -> None:
+    other = folder / "photos" / "a.jpg"
+    other.write_bytes((folder / "a.jpg").read_bytes())
+    result = run("upscale", folder / "a.jpg", other, folder / "out", "-s", "2")
+    assert result.exit_code == 2
+    assert "two inputs would write one output" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("--include", "*.tif"), ["d.tif", "thumb-d.tif"]),
+        (("--exclude", "thumb*"), ["d.tif", "sub/e.png"]),
+        (("--include", "*.tif", "--exclude", "thumb*"), ["d.tif"]),
+        (("--include", "sub/*"), ["sub/e.png"]),
+        (("--include", "d.*", "--include", "e.*"), ["d.tif", "sub/e.png"]),
+    ],
+)
+def test_patterns(folder: Path, words: tuple[str, ...], names: list[str]) -> None:
+    out = folder / "out"
+    done("upscale", folder / "photos", out, "-s", "2", "-m", "nearest", *words)
+    found = [p.relative_to(out).as_posix() for p in out.rglob("*.*") if p.is_file()]
+    assert sorted(name for name in found if ".liif" not in name) == names
+
+
+def test_patterns_that_leave_nothing(folder: Path) -> None:
+    result = run("upscale", folder / "photos", folder / "out", "-s", "2", "--include", "*.gif")
+    assert result.exit_code == 2
+    assert "leave no image" in result.output
+
+
+def test_a_dry_run_by_one_letter(folder: Path) -> None:
+    done("upscale", folder / "a.jpg", folder / "c.png", folder / "out", "-s", "2", "-n")
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("upscal",), "Did you mean 'upscale'?"),
+        (("hlep",), "Did you mean 'help'?"),
+        (("photo.jpg", "-s", "4"), "liif upscale photo.jpg -s 4"),
+        (("my photo.jpg", "-s", "4"), "liif upscale 'my photo.jpg' -s 4"),
+        (("frobnicate",), "No such command 'frobnicate'."),
+    ],
+)
+def test_words_that_are_no_command(words: tuple[str, ...], message: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_help_as_a_word() -> None:
+    assert "Commands:" in done("help")
+    for name in COMMANDS:
+        assert done("help", name) == done(name, "--help")
+    assert run("help", "upscal").exit_code == 2
