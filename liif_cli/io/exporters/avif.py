@@ -13,7 +13,7 @@ from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers, whole
 from liif_cli.io.limits import check_limit
-from liif_cli.io.sources.avif import boxes_in
+from liif_cli.io.sources.boxes import box, boxes_in
 
 _QUALITY = 90
 _SPEED = 8
@@ -104,7 +104,7 @@ def described(data: bytes, info: OutputInfo) -> bytes:
     parts = [(b"ftyp", boxes[b"ftyp"]), (b"meta", meta), (b"mdat", boxes[b"mdat"])]
     if behind:
         parts.append((b"mdat", behind))
-    return b"".join(_box(name, body) for name, body in parts)
+    return b"".join(box(name, body) for name, body in parts)
 
 
 def _meta(
@@ -130,21 +130,17 @@ def _meta(
     names = set()
     for name, old in boxes_in(body[4:]):
         names.add(name)
-        found += _box(name, changes[name](old) if name in changes else old)
+        found += box(name, changes[name](old) if name in changes else old)
         if name == b"iinf" and items and b"iref" not in dict(boxes_in(body[4:])):
-            found += _box(b"iref", _FULL_BOX + _references(items))
+            found += box(b"iref", _FULL_BOX + _references(items))
     return found
-
-
-def _box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(body), name) + body
 
 
 def _more_entries(old: bytes, items: list[tuple[int, bytes, bytes]]) -> bytes:
     """The item information box, of version 0."""
     _expect(old[0] == 0, "item information")
     (count,) = struct.unpack_from(">H", old, 4)
-    entries = b"".join(_box(b"infe", _HIDDEN + entry) for _, entry, _ in items)
+    entries = b"".join(box(b"infe", _HIDDEN + entry) for _, entry, _ in items)
     return old[:4] + struct.pack(">H", count + len(items)) + old[6:] + entries
 
 
@@ -171,7 +167,7 @@ def _more_places(
 
 def _references(items: list[tuple[int, bytes, bytes]]) -> bytes:
     """That each of the items describes the picture."""
-    return b"".join(_box(b"cdsc", struct.pack(">HHH", item, 1, _PRIMARY)) for item, _, _ in items)
+    return b"".join(box(b"cdsc", struct.pack(">HHH", item, 1, _PRIMARY)) for item, _, _ in items)
 
 
 def _with_profile(old: bytes, icc: bytes) -> bytes:
@@ -181,10 +177,10 @@ def _with_profile(old: bytes, icc: bytes) -> bytes:
     for name, body in boxes_in(old):
         if name == b"ipco":
             number = len(list(boxes_in(body))) + 1
-            body += _box(b"colr", b"prof" + icc)
+            body += box(b"colr", b"prof" + icc)
         elif name == b"ipma":
             body = _associated(body, number)
-        found += _box(name, body)
+        found += box(name, body)
     return found
 
 

@@ -12,6 +12,7 @@ from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
+from liif_cli.io.sources.boxes import box
 from liif_cli.io.sources.jp2 import CODESTREAM, XMP_UUID
 
 _START = b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x14ftypjp2 \0\0\0\0jp2 "
@@ -56,35 +57,31 @@ class Jpeg2000Exporter:
         if not data.startswith(CODESTREAM):
             raise ValueError("the codec gave no codestream")
         with output_errors(path), path.open("wb") as file:
-            file.write(_START + _box(b"jp2h", _header(pixels, info)))
+            file.write(_START + box(b"jp2h", _header(pixels, info)))
             if info.xmp is not None:
-                file.write(_box(b"uuid", XMP_UUID + info.xmp))
+                file.write(box(b"uuid", XMP_UUID + info.xmp))
             file.write(struct.pack(">I4s", 0, b"jp2c"))  # to the end of the file
             file.write(data)
-
-
-def _box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(body), name) + body
 
 
 def _header(pixels: PixelReader, info: OutputInfo) -> bytes:
     """Size, colours, what the channels are, and the resolution."""
     bits = 8 * np.dtype(pixels.dtype).itemsize
     size = pixels.height, pixels.width, pixels.channels, bits - 1, 7, 0, 0
-    found = _box(b"ihdr", struct.pack(">IIHBBBB", *size))
+    found = box(b"ihdr", struct.pack(">IIHBBBB", *size))
     if info.icc is not None:
-        found += _box(b"colr", b"\2\0\0" + info.icc)
+        found += box(b"colr", b"\2\0\0" + info.icc)
     else:
         space = _SRGB if pixels.channels - info.alpha == 3 else _GRAY
-        found += _box(b"colr", b"\1\0\0" + struct.pack(">I", space))
+        found += box(b"colr", b"\1\0\0" + struct.pack(">I", space))
     if info.alpha:
         colours = pixels.channels - 1
         kinds = [(channel, _COLOUR, channel + 1) for channel in range(colours)]
         kinds.append((colours, _ALPHA, _WHOLE_IMAGE))
         rows = b"".join(struct.pack(">HHH", *kind) for kind in kinds)
-        found += _box(b"cdef", struct.pack(">H", len(kinds)) + rows)
+        found += box(b"cdef", struct.pack(">H", len(kinds)) + rows)
     if info.resolution is not None:
-        found += _box(b"res ", _box(b"resc", _resolution(*info.resolution)))
+        found += box(b"res ", box(b"resc", _resolution(*info.resolution)))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.cmyk import srgb_profile
 from liif_cli.io.exporters.bands import codec_workers, whole
 from liif_cli.io.limits import check_limit
+from liif_cli.io.sources.boxes import box
 from liif_cli.io.sources.jxl import marked_srgb
 
 _QUALITY = 95
@@ -67,13 +67,9 @@ class JpegXlExporter:
             file.write(data)
             if info.exif is not None:
                 # the block begins right behind the offset
-                file.write(_box(b"Exif", bytes(4) + info.exif))
+                file.write(box(b"Exif", bytes(4) + info.exif))
             if info.xmp is not None:
-                file.write(_box(b"xml ", info.xmp))
-
-
-def _box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(body), name) + body
+                file.write(box(b"xml ", info.xmp))
 
 
 def _distance(quality: int) -> float:

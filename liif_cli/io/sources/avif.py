@@ -17,7 +17,7 @@ from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation import av1
 from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
-from liif_cli.io.sources.boxes import boxes_of
+from liif_cli.io.sources.boxes import boxes_in, boxes_of
 from liif_cli.io.sources.frames import frame
 from liif_cli.io.sources.whole import Header, WholeFileSource
 
@@ -95,26 +95,6 @@ def _top_boxes(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     if b"meta" not in found:
         raise truncated(path, "no meta box")
     return found
-
-
-def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name, body) of the boxes in ``data``.
-
-    Raises:
-        IndexError: a box shorter than its own head.
-    """
-    at = 0
-    while at + 8 <= len(data):
-        size, name = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            head = 16
-        size = size or len(data) - at
-        if size < head:
-            raise IndexError(f"a {name!r} box of {size} bytes")
-        yield name, data[at + head : at + size]
-        at += size
 
 
 def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:

@@ -32,3 +32,28 @@ def boxes_of(path: Path, file: BinaryIO, at: int = 0) -> Iterator[tuple[bytes, i
             raise truncated(path, f"it ends in its {name.decode('latin-1')} box")
         yield name, at + head, size - head
         at += size
+
+
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(name, body) of the boxes in ``data``.
+
+    Raises:
+        IndexError: a box shorter than its own head.
+    """
+    at = 0
+    while at + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+            head = 16
+        size = size or len(data) - at
+        if size < head:
+            raise IndexError(f"a {name!r} box of {size} bytes")
+        yield name, data[at + head : at + size]
+        at += size
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    """A box with a length of 32 bits."""
+    return struct.pack(">I4s", 8 + len(body), name) + body
