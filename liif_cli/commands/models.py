@@ -16,9 +16,9 @@ from liif_cli.ui import options
 def models(as_json: bool, measure: bool, verbose: bool) -> None:
     """List the models that come with liif, and the kernels that need no weights.
 
-    The default one is marked. PSNR is given where the model's card has it. --measure takes a few
-    seconds a model and gives output megapixels a second on all cores of this machine, without
-    reading and writing files.
+    The default one is marked. PSNR is given where the model's card has it. -v shows what encoders
+    and decoders are built with. --measure takes a few seconds per model and gives output megapixels
+    per second on all cores of this machine, without reading and writing files.
 
     \b
     Examples:
@@ -32,4 +32,4 @@ def models(as_json: bool, measure: bool, verbose: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
-        print_models(found)
+        print_models(found, verbose=verbose)

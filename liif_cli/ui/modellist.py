@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from liif_cli.models import checkpoint
 from liif_cli.models.loader import DEFAULT_MODEL, KERNELS, shipped
@@ -60,13 +61,34 @@ def shipped_models(*, measure: bool = False) -> list[Facts]:
     return found
 
 
-def print_models(found: list[Facts]) -> None:
-    """A table on a terminal, a line a model elsewhere; on stdout."""
-    console = Console()
+def print_models(
+    found: list[Facts], *, verbose: bool = False, console: Console | None = None
+) -> None:
+    """A table on a terminal, a line per model elsewhere.
+
+    Args:
+        found: what ``shipped_models`` gave.
+        verbose: with the arguments that encoders and decoders are built with.
+        console: where it goes; stdout where none is given.
+    """
+    console = console or Console()
+    if not verbose:
+        found = [{**facts, **_without_arguments(facts)} for facts in found]
     if console.is_terminal:
-        table = Table(*COLUMNS, caption="* default")
+        # names are typed: they stay whole on a terminal of 80 columns, and the longest text wraps
+        measured = any(facts.get("mpx_per_second") for facts in found)
+        left_out = set() if verbose else {"encoder"}
+        left_out |= set() if measured else {"Mpx/s"}
+        shown = [name for name in COLUMNS if name not in left_out]
+        wide = ("PSNR", "Mpx/s")
+        columns = [
+            Column(name, min_width=9) if name in wide else Column(name, no_wrap=True)
+            for name in shown
+        ]
+        table = Table(*columns, caption="* default", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for facts in found:
-            table.add_row(*map(escape, _cells(facts)))
+            cells = dict(zip(COLUMNS, _cells(facts), strict=True))
+            table.add_row(*(escape(cells[name]) for name in shown))
         console.print(table)
         return
     for facts in found:
@@ -74,6 +96,12 @@ def print_models(found: list[Facts]) -> None:
         rest = ", ".join(f"{name} {text}" for name, text in cells if text != "-")
         line = f"{_cells(facts)[0]}: {rest}"
         console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _without_arguments(facts: Facts) -> Facts:
+    """Names of encoder and decoder alone: "edsr" of "edsr(n_feats=32)"."""
+    parts = {key: facts.get(key) for key in ("encoder", "decoder")}
+    return {key: text.partition("(")[0] for key, text in parts.items() if isinstance(text, str)}
 
 
 def _cells(facts: Facts) -> list[str]:

@@ -93,7 +93,7 @@ def test_models_lists_every_name(monkeypatch: pytest.MonkeyPatch, weights: Path)
     assert found[0]["psnr"] == {"x2": 30.5}
     text = run("models").stdout.splitlines()
     assert len(text) == 3
-    assert text[0].startswith("tiny: encoder edsr(")
+    assert text[0].startswith("tiny: encoder edsr, decoder liif")
     assert "PSNR x2 30.5" in text[0]
 
 
