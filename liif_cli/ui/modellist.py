@@ -77,7 +77,7 @@ def print_models(
     if console.is_terminal:
         # names are typed: they stay whole on a terminal of 80 columns, and the longest text wraps
         measured = any(facts.get("mpx_per_second") for facts in found)
-        left_out = set() if verbose else {"encoder"}
+        left_out: set[str] = set() if verbose else {"encoder"}
         left_out |= set() if measured else {"Mpx/s"}
         shown = [name for name in COLUMNS if name not in left_out]
         wide = ("PSNR", "Mpx/s")
