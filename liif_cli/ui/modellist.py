@@ -87,8 +87,8 @@ def print_models(
         ]
         table = Table(*columns, caption="* default", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for facts in found:
-            cells = dict(zip(COLUMNS, _cells(facts), strict=True))
-            table.add_row(*(escape(cells[name]) for name in shown))
+            texts = dict(zip(COLUMNS, _cells(facts), strict=True))
+            table.add_row(*(escape(texts[name]) for name in shown))
         console.print(table)
         return
     for facts in found:
