@@ -41,6 +41,8 @@ def plan(
     long_side: int | None,
     short_side: int | None,
     megapixels: float | None,
+    paper: tuple[float, float] | None,
+    dpi: float | None,
     model: str | None,
     suffix: str,
     overwrite: bool,
@@ -59,7 +61,8 @@ def plan(
       liif plan photos/ large/ --scale 4 -o plan.jsonl
       liif plan mosaic.tif poster.zarr --size 300000x200000 --max-memory 4GiB -o plan.jsonl
     """
-    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels)
+    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
+    dpi = dpi or (options.PRINT_DPI if paper else None)
     if at.exists() and not overwrite:
         raise OutputError(
             f"{at} exists", expected="no file", cure="give --overwrite, or another name"
@@ -73,7 +76,7 @@ def plan(
     from liif_cli.ui.format import counted
     from liif_cli.ui.report import left_out
 
-    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, **render)
+    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)
     found, unread = make_plan_file(input, output, spec, suffix=suffix, at=at)
     found.write(at)
     if not quiet:

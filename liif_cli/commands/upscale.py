@@ -57,6 +57,8 @@ def upscale(
     long_side: int | None,
     short_side: int | None,
     megapixels: float | None,
+    paper: tuple[float, float] | None,
+    dpi: float | None,
     model: str | None,
     suffix: str,
     dry_run: bool,
@@ -79,6 +81,7 @@ def upscale(
     \b
     Examples:
       liif upscale photo.jpg -s 4
+      liif upscale photo.jpg wall.tif --print 120x80cm --dpi 150
       liif upscale photos/ large/ --scale 4
       liif upscale a.jpg b.tif scans/ large/ -s 2 --exclude 'thumb*'
       liif upscale photo.jpg poster.tif --size 20000x15000
@@ -92,7 +95,8 @@ def upscale(
 
     Exit codes: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 interrupted.
     """
-    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels)
+    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
+    dpi = dpi or (options.PRINT_DPI if paper else None)
     inputs, output = _inputs_and_output(paths, named, wanted.label, render["format"], quiet=quiet)
     if quiet and verbose:
         raise UsageError("--quiet", got="--verbose as well", cure="leave one out")
@@ -115,7 +119,7 @@ def upscale(
 
     if render["page"] is not None and render["select"]:
         raise UsageError("--page", got="--select as well", cure="leave one out")
-    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, **render)
+    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)
     if dry_run:
         ctx.exit(dry_run_batch(inputs, output, spec, suffix=suffix, verbose=verbose))
     progress = batch_progress(quiet=quiet, verbose=verbose)

@@ -442,7 +442,8 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
     The colour profile and the resolution stay even where metadata are stripped, since pixels mean
     something else without them.
     """
-    resolution = _scaled(info.resolution, plan.scale)
+    own = _scaled(info.resolution, plan.scale)
+    resolution = (plan.dpi, plan.dpi) if plan.dpi else own
     region = plan.region
     as_chunks = plan.output_format == "png"
     found = OutputInfo(

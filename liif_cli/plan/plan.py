@@ -104,6 +104,7 @@ class RenderPlan:
             than RGB.
         linear: colours are amounts of light, which the network sees as a display shows them;
             ``ranges`` are of what it sees.
+        dpi: resolution that is written, in pixels per inch; 0 is the input's, scaled.
         mask: alpha is all or nothing: that of the nearest input pixel.
     """
 
@@ -149,6 +150,7 @@ class RenderPlan:
     gray: bool = False
     linear: bool = False
     mask: bool = False
+    dpi: float = 0.0
 
     @property
     def view(self) -> View:
@@ -231,6 +233,7 @@ class RenderPlan:
             "gray": self.gray,
             "linear": self.linear,
             "mask": self.mask,
+            "dpi": self.dpi,
             "select": [list(pair) for pair in self.select],
             "level": self.level,
         }

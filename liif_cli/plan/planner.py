@@ -168,6 +168,7 @@ def make_plan(
             nodata=source.nodata,
             linear=source.linear,
             mask=source.mask,
+            dpi=spec.dpi or 0.0,
             pyramid=pyramid,
             cleanup=_cleanup(spec, source, cost),
         )

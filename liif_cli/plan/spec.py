@@ -67,6 +67,7 @@ class RenderSpec:
             decoder passes over damage.
         include, exclude: patterns of a shell for names, or for paths below the folder.
         jobs: threads that render; None is one per core.
+        dpi: resolution that is written, in pixels per inch; None is the input's, scaled.
         page: of inputs of several pages, counted from 1; None is the first.
         select: axes of inputs that have some, and the index of each that is read.
         level: of inputs with reduced levels; 0 is full resolution.
@@ -97,6 +98,7 @@ class RenderSpec:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     jobs: int | None = None
+    dpi: float | None = None
     page: int | None = None
     select: tuple[tuple[str, int], ...] = ()
     level: int = 0

@@ -34,6 +34,10 @@ _UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
 _UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
+_PRINT = re.compile(r"(\d+(?:\.\d+)?)\s*[x*]\s*(\d+(?:\.\d+)?)\s*(cm|mm|in)", re.ASCII)
+_INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
+PRINT_DPI = 150.0
+"""Pixels per inch of a print where nobody says another number."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 _SCALE = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 MOST_VIA = 64
@@ -76,6 +80,27 @@ class AliasType(click.Choice):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         text = str(value).strip().lower()
         return str(super().convert(self.aliases.get(text, text), param, ctx))
+
+
+class PrintType(_TextType):
+    """120x80cm, 300x200mm or 12x8in as (width, height) in inches."""
+
+    name = "WxHcm|mm|in"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        match = _PRINT.fullmatch(str(value).strip().lower())
+        sides = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
+        if match is None or min(sides) <= 0:
+            raise UsageError(
+                "--print",
+                got=repr(value),
+                expected="width and height above 0 with cm, mm or in",
+                cure="for instance --print 120x80cm --dpi 150",
+            )
+        unit = _INCHES[match[3]]
+        return sides[0] * unit, sides[1] * unit
 
 
 class MemoryType(_TextType):
@@ -299,6 +324,8 @@ def size_request(
     long_side: int | None = None,
     short_side: int | None = None,
     megapixels: float | None = None,
+    paper: tuple[float, float] | None = None,
+    dpi: float | None = None,
 ) -> SizeRequest:
     """The one wanted size out of the options that say one, and ``--fit``.
 
@@ -312,6 +339,7 @@ def size_request(
         "--long-side": SizeRequest(long_side=long_side) if long_side else None,
         "--short-side": SizeRequest(short_side=short_side) if short_side else None,
         "--megapixels": SizeRequest(pixels=pixels) if pixels else None,
+        "--print": _printed(paper, dpi or PRINT_DPI) if paper else None,
     }
     given = {name: value for name, value in choices.items() if value is not None}
     if len(given) != 1:
@@ -326,6 +354,12 @@ def size_request(
     if fit is not None and (name != "--size" or found.width is None or found.height is None):
         raise UsageError("--fit", got=name, expected="--size WxH", cure="leave --fit out")
     return dataclasses.replace(found, fit=fit or "exact") if name == "--size" else found
+
+
+def _printed(paper: tuple[float, float], dpi: float) -> SizeRequest:
+    """The pixels that a print of (width, height) inches takes; the image fits inside of it."""
+    width, height = (max(1, round(side * dpi)) for side in paper)
+    return SizeRequest(width, height, fit="inside")
 
 
 class _LogToStderr(logging.Handler):
@@ -441,6 +475,19 @@ def size_options(command: F) -> F:
             type=click.FloatRange(0, 1e9, min_open=True),
             metavar="N",
             help="Millions of pixels of the output.",
+        ),
+        click.option(
+            "--print",
+            "paper",
+            type=PrintType(),
+            help="Size of a print that the image fits into, as 120x80cm, at --dpi or 150.",
+        ),
+        click.option(
+            "--dpi",
+            type=click.FloatRange(0, 100_000, min_open=True),
+            metavar="N",
+            help="Resolution of a print, in pixels per inch, and what is written into the file. "
+            "[default: the input's times the scale]",
         ),
         click.option(
             "--roi",

@@ -204,3 +204,30 @@ def test_help_as_a_word() -> None:
     for name in COMMANDS:
         assert done("help", name) == done(name, "--help")
     assert run("help", "upscal").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "dpi"),
+    [
+        (("--print", "2x1in", "--dpi", "100"), (133, 100), 100),
+        (("--print", "5.08x5.08cm", "--dpi", "50"), (100, 75), 50),
+        (("--print", "50.8x50.8mm"), (300, 225), 150),
+        (("-s", "2", "--dpi", "72"), (80, 60), 72),
+        (("-s", "2"), (80, 60), 600),
+    ],
+)
+def test_prints(folder: Path, words: tuple[str, ...], size: tuple[int, int], dpi: int) -> None:
+    path = folder / "dots.png"
+    with Image.open(folder / "a.jpg") as image:
+        image.save(path, dpi=(300, 300))
+    done("upscale", path, folder / "o.tif", *words, "-m", "nearest")
+    with Image.open(folder / "o.tif") as image:
+        assert image.size == size
+        assert image.info["dpi"] == pytest.approx((dpi, dpi), rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["2x1", "0x1cm", "2cm", "axbcm", "-2x1cm"])
+def test_prints_that_are_none(folder: Path, text: str) -> None:
+    result = run("upscale", folder / "a.jpg", folder / "o.png", "--print", text)
+    assert result.exit_code == 2
+    assert "--print 120x80cm --dpi 150" in result.output
