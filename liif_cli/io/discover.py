@@ -40,7 +40,7 @@ _UNREAD = {
     "a medical image": "dcm dicom mha mhd mnc mrc nii nrrd",
     "a slide": "bif czi lif mrxs nd2 oib oif scn vsi zvi",
     "an image of high dynamic range": "pic xyze",
-    "an image": "bpg djvu fits fts flif hdp heics jbg jls jxr mng npy npz pct wdp",
+    "an image": "bpg djvu fits fts flif hdp heics jbg jls jxr mng npy npz p7 pct wdp",
 }
 _UNREAD_SUFFIXES = {f".{name}": kind for kind, names in _UNREAD.items() for name in names.split()}
 
