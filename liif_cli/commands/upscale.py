@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from liif_cli.errors import UsageError
+from liif_cli.errors import EXIT_OK, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
+from liif_cli.ui.pipes import PIPE, piped
 from liif_cli.ui.startup import importing
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def upscale(
     \b
     Examples:
       liif upscale photo.jpg -s 4
+      cat a.png | liif upscale - - -s 2 > b.png
       liif upscale photo.jpg wall.tif --print 120x80cm --dpi 150
       liif upscale photos/ large/ --scale 4
       liif upscale a.jpg b.tif scans/ large/ -s 2 --exclude 'thumb*'
@@ -120,11 +122,17 @@ def upscale(
     if render["page"] is not None and render["select"]:
         raise UsageError("--page", got="--select as well", cure="leave one out")
     spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)
-    if dry_run:
-        ctx.exit(dry_run_batch(inputs, output, spec, suffix=suffix, verbose=verbose))
-    progress = batch_progress(quiet=quiet, verbose=verbose)
-    with progress as shown, logged(log_file, shown) as listen:
-        result = upscale_batch(inputs, output, spec, suffix=suffix, listen=listen, until=until)
+    with piped(inputs, output, spec.format) as ends:
+        if dry_run:
+            code = dry_run_batch(ends.inputs, ends.output, spec, suffix=suffix, verbose=verbose)
+            ctx.exit(code)
+        progress = batch_progress(quiet=quiet, verbose=verbose)
+        with progress as shown, logged(log_file, shown) as listen:
+            result = upscale_batch(
+                ends.inputs, ends.output, spec, suffix=suffix, listen=listen, until=until
+            )
+        if result.exit_code == EXIT_OK:
+            ends.deliver()
     if report:
         report.result = report_data(result)
     if not quiet:
@@ -151,6 +159,8 @@ def _inputs_and_output(
     if len(paths) > 1:
         return list(paths[:-1]), paths[-1]
     (input,) = paths
+    if input == PIPE:
+        return [input], PIPE
     if not input.exists():
         raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
     output = beside(input, label, format)

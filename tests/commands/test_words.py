@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +234,59 @@ def test_prints_that_are_none(folder: Path, text: str) -> None:
     result = run("upscale", folder / "a.jpg", folder / "o.png", "--print", text)
     assert result.exit_code == 2
     assert "--print 120x80cm --dpi 150" in result.output
+
+
+def test_one_image_through_a_pipe(folder: Path) -> None:
+    data = (folder / "c.png").read_bytes()
+    for words in (("-", "-"), ("-",), ("-", "-o", "-")):
+        command = [sys.executable, "-m", "liif_cli", "upscale", *words, "-s", "2", "-m", "nearest"]
+        ended = subprocess.run(command, input=data, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        with Image.open(io.BytesIO(ended.stdout)) as image:
+            assert (image.format, image.size) == ("PNG", (80, 60))
+
+
+def test_a_pipe_at_one_end(folder: Path) -> None:
+    words = ["-", str(folder / "o.tif"), "-s", "2", "-m", "nearest"]
+    data = (folder / "a.jpg").read_bytes()
+    result = CliRunner().invoke(liif, ["upscale", *words], input=data)
+    assert result.exit_code == 0, result.output
+    assert size_of(folder / "o.tif") == (80, 60)
+    command = [
+        sys.executable,
+        "-m",
+        "liif_cli",
+        "upscale",
+        str(folder / "c.png"),
+        "-",
+        "-f",
+        "webp",
+    ]
+    ended = subprocess.run([*command, "-s", "2", "-q"], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    with Image.open(io.BytesIO(ended.stdout)) as image:
+        assert (image.format, image.size) == ("WEBP", (80, 60))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("-", "photos", "-"), "one image through a pipe"),
+        (("photos", "-"), "a folder"),
+        (("a.jpg", "-", "-f", "zarr"), "- for zarr"),
+    ],
+)
+def test_pipes_that_are_refused(
+    folder: Path, words: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    result = run("upscale", *words, "-s", "2", "-m", "nearest")
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (folder / "-").exists()
+
+
+def test_what_is_no_image_writes_nothing(folder: Path) -> None:
+    result = CliRunner().invoke(liif, ["upscale", "-", "-", "-s", "2"], input=b"no image")
+    assert result.exit_code == 1
+    assert "unknown format" in result.output
