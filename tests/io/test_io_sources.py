@@ -6,8 +6,10 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import imagecodecs
 import numpy as np
+import OpenEXR
 import pillow_heif
 import pytest
 import tifffile
@@ -37,6 +39,12 @@ def save(path: Path, pixels: np.ndarray, **options) -> None:
         pillow_heif.from_pillow(Image.fromarray(pixels)).save(path, **options)
     elif path.suffix == ".jxl":
         path.write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
+    elif path.suffix == ".exr":
+        light = (pixels / 255).astype(np.float32)
+        planes = {name: np.ascontiguousarray(light[..., k]) for k, name in enumerate("RGB")}
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, planes).write(str(path))
+    elif path.suffix == ".hdr":
+        cv2.imwrite(str(path), (pixels[..., ::-1] / 255).astype(np.float32))
     elif pixels.dtype == np.uint16 and pixels.ndim == 3:
         path.write_bytes(imagecodecs.png_encode(pixels))
     else:
@@ -57,6 +65,8 @@ SAMPLES = {
     "jp2": (".jp2", {}),
     "pnm": (".ppm", {}),
     "qoi": (".qoi", {}),
+    "exr": (".exr", {}),
+    "hdr": (".hdr", {}),
     "pillow": (".pcx", {}),
 }
 WHOLE = Window.whole(HEIGHT, WIDTH)
@@ -79,6 +89,10 @@ def reference(path: Path) -> np.ndarray:
     if data.startswith(b"\xff\x0a"):
         # which no other reader at hand knows
         return imagecodecs.jpegxl_decode(data)
+    if data.startswith(b"v/1"):
+        return OpenEXR.File(io.BytesIO(data)).channels()["RGB"].pixels
+    if data.startswith(b"#?"):
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1]
     return np.asarray(Image.open(path).convert("RGB"))
 
 
@@ -86,7 +100,7 @@ def test_pixels_are_those_of_another_reader(sample):
     source = open_source(sample)
     assert isinstance(source, Source)
     assert source.info.shape == (HEIGHT, WIDTH, 3)
-    assert source.info.dtype == np.uint8
+    assert source.info.dtype == (np.float32 if source.info.linear else np.uint8)
     assert source.info.path == sample
     assert SOURCES.load(source.info.format) is type(source)
     pixels = source.read(WHOLE)
