@@ -129,7 +129,9 @@ class Source(Protocol):
     """
 
     info: ImageInfo
-    damage: str
+
+    @property
+    def damage(self) -> str: ...
 
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels) of a window inside the image.

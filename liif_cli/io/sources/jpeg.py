@@ -19,7 +19,7 @@ from liif_cli.io.exif import HEADER, ExifFacts, read_exif
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
 from liif_cli.io.quantisation.jpeg import Table, quality_of, read_tables
-from liif_cli.io.refusals import damaged, kind_of_pixels, truncated
+from liif_cli.io.refusals import damaged, kind_of_pixels, reading, truncated
 from liif_cli.io.sources.whole import Header, WholeFileSource, read_exactly
 
 _EOI, _SOS, _DQT, _APP0, _APP1, _APP2, _APP14 = 0xD9, 0xDA, 0xDB, 0xE0, 0xE1, 0xE2, 0xEE
@@ -41,6 +41,8 @@ class JpegSource(WholeFileSource):
     format = "jpg"
     suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
     reads = abilities("8", "16", "CMYK", "ICC", "EXIF", "XMP", "resolution")
+    _colours = ""
+    _found: str | None = None
 
     @classmethod
     def matches(cls, path: Path, head: bytes) -> bool:
@@ -104,12 +106,23 @@ class JpegSource(WholeFileSource):
         frame = self._frame(data)
         pixels: Pixels = _full(imagecodecs.jpeg8_decode(data), frame.bits)
         if frame.table >= 0 and frame.bits == 8:
-            self.damage = _damage(data, "CMYK" if frame.channels == 4 else "GRAY")
+            self._colours = "CMYK" if frame.channels == 4 else "GRAY"
         inks = self._header.inks
         if inks is not None:
             # files with Adobe's marker hold inks upside down, 255 for none
             return to_rgb(~pixels if inks.inverted else pixels, inks.profile)
         return pixels
+
+    @property
+    def damage(self) -> str:
+        """What libjpeg warns of, looked for when it is first asked after the image was decoded.
+
+        A plan that is not carried out does not ask: this takes half of the time of decoding.
+        """
+        if self._colours and self._found is None:
+            with reading(self.info.path):
+                self._found = _damage(self._load(self.info.path), self._colours)
+        return self._found or ""
 
     def _frame(self, data: bytes) -> Frame:
         stream = io.BytesIO(data)  # which copies nothing

@@ -79,7 +79,11 @@ class WholeFileSource:
     format: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     reads: ClassVar[frozenset[str]]
-    damage = ""
+
+    @property
+    def damage(self) -> str:
+        """What the decoder passed over; see ``Source``."""
+        return ""
 
     def __init__(self, path: Path, page: int = 1) -> None:
         self._page = page
