@@ -24,7 +24,7 @@ from liif_cli.engine.machine import numerics_of, resolve_device, resolve_precisi
 from liif_cli.engine.results import BatchReport
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import store_path
-from liif_cli.errors import UsageError
+from liif_cli.errors import OutputError, UsageError
 from liif_cli.io.discover import Pair, discover, matching, named_pairs
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models.loader import load_model
@@ -291,7 +291,8 @@ def plan_status(path: Path, tries: int = TRIES) -> PlanStatus:
             try:
                 opened = TileStore.open(store)
                 share = 1 - sum(1 for _ in opened.missing()) / len(opened.grid)
-            except Exception:
+            except (OutputError, OSError):
+                # its worker is about to give it its name
                 share = None
         in_work[name] = share
     ended = [known.entries[name] for name in done if known.entries[name].begun]
