@@ -406,3 +406,16 @@ def test_a_poison_image_is_set_aside_and_all_others_are_done(
     assert list(status.failed) == ["150-poison.bmp"]
     assert b"150-poison.bmp" in stderr
     assert len(digests(tmp_path / "out")) == 299
+
+
+@pytest.mark.parametrize("name", ["processes", "dask"])
+def test_a_refusal_is_the_commands_own_and_tried_once(tmp_path: Path, name: str) -> None:
+    photos(tmp_path, 1)
+    weights = tmp_path / "m.safetensors"
+    shipped = ROOT / "liif_cli" / "weights"
+    shutil.copy(shipped / "edsr-small-liif.safetensors", weights)
+    path = planned(tmp_path, "--scale", "2", "--model", weights)
+    shutil.copy(shipped / "edsr-small-metasr.safetensors", weights)
+    refused = run("work", path, "--executor", name, "--workers", "1")
+    assert refused.exit_code == 2
+    assert "the plan was made with" in refused.output

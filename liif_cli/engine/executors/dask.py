@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from liif_cli.engine.executors import Machines, Say
-from liif_cli.engine.executors.processes import ONE_THREAD
+from liif_cli.engine.executors.processes import ONE_THREAD, Refusal, answered
 from liif_cli.engine.machine import cores
 from liif_cli.engine.results import BatchReport
-from liif_cli.engine.work import WorkOrder, work
+from liif_cli.engine.work import WorkOrder
 from liif_cli.errors import OutputError, UsageError
 
 LOCAL = "local"
@@ -55,7 +55,7 @@ def on_dask(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int, Batc
             )
         say(f"{count} workers by {client.scheduler.address}")
         orders = [dataclasses.replace(order, index=n, of=count) for n in range(count)]
-        futures = client.map(_work, orders, pure=False, retries=machines.deaths)
+        futures = client.map(answered, orders, pure=False, retries=machines.deaths)
         reports: dict[int, BatchReport] = {}
         problem: str = ""
         try:
@@ -65,6 +65,8 @@ def on_dask(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int, Batc
             for future, found in ended:
                 if isinstance(found, BatchReport):
                     reports[futures.index(future)] = found
+                elif isinstance(found, Refusal):
+                    raise found.error
                 else:
                     problem = str(found[1] if isinstance(found, tuple) else found)
         finally:
@@ -77,11 +79,6 @@ def on_dask(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int, Batc
             cure="run the same command again; what is done stays done",
         )
     return reports
-
-
-def _work(order: WorkOrder) -> BatchReport:
-    """What a Dask worker runs."""
-    return work(order, lambda event: None)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -19,6 +20,32 @@ from liif_cli.errors import LiifError, OutputError, UsageError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Variables that keep libraries from threads of their own in a worker of one core."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a worker did not begin, as data: another try would end in the same way."""
+
+    usage: bool
+    what: str
+    got: str
+    expected: str
+    cure: str
+
+    @property
+    def error(self) -> LiifError:
+        """What to raise where the worker was asked for."""
+        kind = UsageError if self.usage else OutputError
+        return kind(self.what, got=self.got, expected=self.expected, cure=self.cure)
+
+
+def answered(order: WorkOrder) -> BatchReport | Refusal:
+    """A worker's part, wherever it runs: its report, or why there is none."""
+    try:
+        return work(order, lambda event: None)
+    except LiifError as error:
+        usage = isinstance(error, UsageError)
+        return Refusal(usage, error.what, error.got, error.expected, error.cure)
 
 
 def in_processes(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int, BatchReport]:
@@ -53,8 +80,8 @@ def in_processes(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int,
                 process.join()
                 if isinstance(found, BatchReport):
                     reports[number] = found
-                elif found is not None:
-                    raise _error(found)
+                elif isinstance(found, Refusal):
+                    raise found.error
                 else:
                     deaths += 1
                     how = process.exitcode or 0
@@ -83,11 +110,9 @@ def _child(order: WorkOrder, answer: Connection) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     own_core(order)
     try:
-        answer.send(work(order, lambda event: None))
+        answer.send(answered(order))
     except KeyboardInterrupt:
         sys.exit(130)
-    except LiifError as error:
-        answer.send((type(error).__name__, error.what, error.got, error.expected, error.cure))
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -101,9 +126,3 @@ def own_core(order: WorkOrder) -> None:
     if hasattr(os, "sched_getaffinity"):
         mine = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {mine[order.index % len(mine)]})
-
-
-def _error(found: tuple[str, str, str, str, str]) -> LiifError:
-    kind, what, got, expected, cure = found
-    error = UsageError if kind == "UsageError" else OutputError
-    return error(what, got=got, expected=expected, cure=cure)
