@@ -146,8 +146,7 @@ class LazyGroup(click.Group):
             except Exception as error:
                 if state.get("verbose"):
                     traceback.print_exc()
-                cure = "" if state.get("verbose") else "; run it again with -v to see where"
-                _say(f"unexpected {type(error).__name__}: {error}{cure}")
+                _say(_unexpected(error, verbose=bool(state.get("verbose"))))
                 code = EXIT_FAILED
             try:
                 if (report := state.get("report")) is not None:
@@ -174,6 +173,14 @@ def liif() -> None:
     Exit codes: 0 all done, 1 some failed, 2 wrong usage, 3 interrupted (the same command goes on
     where it stopped).
     """
+
+
+def _unexpected(error: Exception, *, verbose: bool) -> str:
+    """What is said of an error that nothing expected; one of a bucket says itself what it is."""
+    if isinstance(error, OSError) and getattr(error, "cure", None) is not None:
+        return "; ".join(filter(None, (f"{error.filename}: {error.strerror}", error.cure)))  # type: ignore[attr-defined]
+    cure = "" if verbose else "; run it again with -v to see where"
+    return f"unexpected {type(error).__name__}: {error}{cure}"
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from liif_cli.ui import options
 
 
 @click.command()
-@click.argument("store", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("store", type=options.PLACE)
+@click.argument("file", type=options.PLACE)
 @click.option(
     "--format",
     type=click.Choice(FORMATS),

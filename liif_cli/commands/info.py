@@ -13,9 +13,7 @@ from liif_cli.ui import options
 
 
 @click.command()
-@click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=options.PLACE)
 @options.json_option
 @options.verbose_option
 @click.pass_context

@@ -13,13 +13,13 @@ from liif_cli.ui import options
 
 
 @click.command()
-@click.argument("input", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("input", type=options.PLACE)
+@click.argument("output", type=options.PLACE)
 @click.option(
     "-o",
     "--plan",
     "at",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.PLACE,
     required=True,
     metavar="FILE",
     help="The plan file to write.",

@@ -19,7 +19,7 @@ _EVERY = 5.0
 
 
 @click.command()
-@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("plan", type=options.PLACE)
 @click.option("--watch", is_flag=True, help="Say it again every five seconds until all is done.")
 @click.option(
     "--tries",

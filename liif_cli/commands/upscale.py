@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="INPUT... [OUTPUT]")
+@click.argument("paths", nargs=-1, type=options.PLACE, metavar="INPUT... [OUTPUT]")
 @click.option(
     "-o",
     "--output",
     "named",
-    type=click.Path(path_type=Path),
+    type=options.PLACE,
     metavar="OUTPUT",
     help="Where the outputs go, instead of the last argument.",
 )
@@ -73,7 +73,8 @@ def upscale(
     """Upscale images and folders of images to OUTPUT.
 
     A folder is walked with its subfolders and mirrored under OUTPUT, the last argument. OUTPUT may
-    be a file where there is one image, or left out then: photo.jpg becomes photo-4x.jpg. Outputs
+    be a file where there is one image, or left out then: photo.jpg becomes photo-4x.jpg. Both may be
+    URLs of buckets (s3, gs, az; https to read). Outputs
     that the same command finished before are skipped; after an interruption the same command
     resumes. With other options, or another input, a half-rendered output is only started afresh
     with --overwrite. An input on which an earlier run died is set aside until it changes;
@@ -93,6 +94,7 @@ def upscale(
       liif upscale photos/ large/ --scale 3.7 --max-memory 1.5GiB --dry-run
       liif upscale cells.ome.tif nuclei.tif --scale 4 --select c=0,z=3
       liif upscale photos/ large/ --scale 2 --quiet --report result.json
+      liif upscale s3://photos/2026 s3://large/2026 --scale 4
       liif upscale photos/ large/ --scale 8 --stop-at 06:00 --log-file liif.log
 
     Exit codes: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 interrupted.

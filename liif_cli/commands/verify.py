@@ -13,9 +13,7 @@ from liif_cli.ui import options
 
 
 @click.command()
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=options.PLACE)
 @options.json_option
 @options.quiet_option
 @options.verbose_option

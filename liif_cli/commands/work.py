@@ -19,7 +19,7 @@ _ARRAYS = (
 
 
 @click.command()
-@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("plan", type=options.PLACE)
 @click.option(
     "--index",
     type=click.IntRange(min=0),

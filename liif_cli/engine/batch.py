@@ -62,12 +62,14 @@ from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
 from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
-from liif_cli.io.atomic import cover, stale_names
+from liif_cli.io.atomic import cover, output_errors, stale_names
 from liif_cli.io.base import ImageInfo, Source, View
 from liif_cli.io.discover import Pair, discover_all, matching, unread
 from liif_cli.io.exif import rewritten
 from liif_cli.io.gray import is_gray
+from liif_cli.io.place import ObjectPath, is_object, location, probe
 from liif_cli.io.pngcolour import is_other
+from liif_cli.io.scratch import run_folder
 from liif_cli.io.values import WHOLE, measure
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
@@ -237,6 +239,8 @@ class Batch:
         """Say which images change their aspect or shrink, before any work."""
         squeezed, shrunk = [], []
         for pair in self.pairs:
+            if is_object(pair.input):
+                continue  # it would have to be fetched for that
             try:
                 source = self._open(pair)
                 shape = (source.info.height, source.info.width)
@@ -336,7 +340,7 @@ class Batch:
             )
 
         plan = planned(outputs)
-        found = Unfinished.read(Path(plan.output))
+        found = Unfinished.read(location(plan.output))
         gray = measured.gray if measured.gray is not None else remembered_gray(plan, found)
         plan = dataclasses.replace(plan, gray=bool(gray))
         if found is not None and not found.difference(plan, self.spec.tile):
@@ -349,8 +353,7 @@ class Batch:
                 got=f"{first} and {pair.input} to {plan.output}",
                 cure="give --keep-extension, or rename one of them",
             )
-        other = found is not None and found.path == store_path(Path(plan.output))
-        replaces = found.fingerprint if found is not None and other else ""
+        replaces = found.fingerprint if found is not None and found.half else ""
         return Draft(plan, info, looked=gray is not None, replaces=replaces)
 
     def warn_of_dropped(self, info: ImageInfo, plan: RenderPlan) -> None:
@@ -412,7 +415,14 @@ class Batch:
 
     def _output_facts(self, path: Path, name: str) -> OutputFacts:
         exporter = exporter_for(name)
-        folder = path.parent
+        remote = isinstance(path, ObjectPath)
+        if isinstance(path, ObjectPath):
+            if self._write:
+                with output_errors(path):
+                    probe(path)
+            folder = run_folder()
+        else:
+            folder = path.parent
         while not folder.exists():
             folder = folder.parent
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -439,6 +449,7 @@ class Batch:
             nodata=exporter.nodata,
             memory=exporter.memory,
             disk=exporter.disk,
+            remote=remote,
         )
 
     def look(
@@ -465,8 +476,8 @@ class Batch:
         return (
             cover(output.name) in self._stale.get(output.parent, ())
             or claim_path(output) in self.claims.taken_over
-            or os.path.lexists(store_path(output))
-            or os.path.lexists(unpacked_path(output))
+            or _there(store_path(output))
+            or _there(unpacked_path(output))
         )
 
     def state(self, plan: RenderPlan) -> OutputState:
@@ -475,7 +486,7 @@ class Batch:
         Raises:
             OutputError: something else, finished or half rendered, that may not be overwritten.
         """
-        output = Path(plan.output)
+        output = location(plan.output)
         if self._write and output.parent not in self._stale:
             remove_stale_records(output.parent)
             self.claims.tidy(output.parent)
@@ -485,8 +496,7 @@ class Batch:
         state = output_state(output, plan, remember=self._write)
         found = Unfinished.read(output)
         differs = found.difference(plan, self.spec.tile) if found is not None else ""
-        half = found is not None and found.path == store_path(output)
-        if half and differs and not self.spec.overwrite:
+        if found is not None and found.half and differs and not self.spec.overwrite:
             raise OutputError(
                 f"{output} is half rendered with other options or from another input",
                 got=differs,
@@ -650,8 +660,23 @@ def _cell(spec: RenderSpec, loaded: LoadedModel) -> CellPolicy:
     return (spec.cell or DEFAULT_CELL).of_model(loaded.largest_scale)
 
 
+def _object_digest(path: ObjectPath) -> str:
+    """Of what the server says of the content: its tag, or the time of change, and the size."""
+    try:
+        found = [(path.name, path.stat())]
+    except FileNotFoundError:
+        found = [(one.relative_to(path).as_posix(), stat) for one, stat in path.objects()]
+    lines = [f"{name}\0{stat.st_size}\0{stat.tag or stat.st_mtime_ns}\n" for name, stat in found]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def input_digest(path: Path) -> str:
-    """SHA-256 of a file's content; of a store, of the names, sizes and times of its files."""
+    """SHA-256 of a file's content; of a store, of the names, sizes and times of its files.
+
+    Of objects of a bucket nothing is read: their tags stand for their content.
+    """
+    if isinstance(path, ObjectPath):
+        return _object_digest(path)
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -663,6 +688,13 @@ def input_digest(path: Path) -> str:
             line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(os.fsencode(line))
     return digest.hexdigest()
+
+
+def _there(path: Path) -> bool:
+    if is_object(path):
+        # a Zarr output is its own store
+        return path.suffix != ".zarr" or ".partial." in path.name if path.is_dir() else False
+    return os.path.lexists(path)
 
 
 def _listed(names: list[str]) -> str:

@@ -32,12 +32,15 @@ import psutil
 from liif_cli.engine.record import FOLDER
 from liif_cli.io.atomic import cover, partial_path, put_once
 from liif_cli.io.jsontext import parse_json
+from liif_cli.io.place import ObjectPath, is_object
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
 LEASE = 90.0
 """Seconds without one after which an owner counts as dead; network folders show times late."""
 _SUFFIX = ".claim"
+_BEATS_OF_OBJECTS = 4
+"""A request costs: in a bucket only every so many signs of life are given."""
 _SAME_START = 5.0
 
 
@@ -157,9 +160,8 @@ class Claims:
         name = re.compile(re.escape(cover(output.name)) + r"\.\d+" + re.escape(_SUFFIX))
         found: dict[Path, Owner] = {}
         folder = output.parent / FOLDER
-        for entry in sorted(os.listdir(folder)) if folder.is_dir() else []:
-            path = folder / entry
-            if name.fullmatch(entry) and path not in self._held and not self._remove_dead(path):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if name.fullmatch(path.name) and path not in self._held and not self._remove_dead(path):
                 owner = _read(path)
                 found |= {path: owner} if owner is not None else {}
         return found
@@ -207,6 +209,12 @@ class Claims:
             return True
         if not self._dead(path, owner):
             return False
+        if is_object(path):
+            # two may do this at once, and do the same work then, which is only a waste
+            again = _read(path)
+            if again is not None and again.token == owner.token:
+                path.unlink()
+            return True
         aside = partial_path(path)
         with contextlib.suppress(FileNotFoundError):
             # of two that do this one succeeds
@@ -220,12 +228,23 @@ class Claims:
         return True
 
     def _beat(self) -> None:
+        beat = 0
         while not self._closed.wait(HEARTBEAT):
+            beat += 1
             with self._lock:
-                held = list(self._held)
-            for path in held:
+                held = list(self._held.items())
+            for path, token in held:
                 with contextlib.suppress(OSError):
-                    os.utime(path)
+                    if not isinstance(path, ObjectPath):
+                        os.utime(path)
+                    elif beat % _BEATS_OF_OBJECTS == 0:
+                        self._renew(path, token)
+
+    def _renew(self, path: ObjectPath, token: str) -> None:
+        """A sign of life in a bucket: the same claim, put again, unless it was taken over."""
+        data = path.read_bytes()
+        if _owner(data).token == token and path in self._held:
+            path.put(data)
 
 
 def claim_path(output: Path) -> Path:
@@ -241,7 +260,16 @@ def task_claim_path(output: Path, task: int) -> Path:
 def _read(path: Path) -> Owner | None:
     """The owner that a claim names, unknown where it cannot be read; None without a claim."""
     try:
-        found = parse_json(path.read_bytes())
+        return _owner(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Owner()
+
+
+def _owner(data: bytes) -> Owner:
+    try:
+        found = parse_json(data)
         return Owner(
             int(found["pid"]),
             str(found["host"]),
@@ -250,9 +278,7 @@ def _read(path: Path) -> Owner | None:
             float(found["started"]),
             str(found["token"]),
         )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return Owner()
 
 

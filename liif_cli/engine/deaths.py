@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -31,6 +32,8 @@ from typing import BinaryIO
 from liif_cli.errors import InputError
 from liif_cli.io.base import ImageInfo
 from liif_cli.io.jsontext import parse_json
+from liif_cli.io.place import is_object, is_url
+from liif_cli.io.scratch import lasting_folder
 from liif_cli.io.trial import death_of
 
 _NAME = ".liif-reading-"
@@ -59,7 +62,11 @@ class Deaths:
     """
 
     def __init__(self, folder: Path, *, again: bool = False, write: bool = True) -> None:
-        self._folder, self._again, self._write = folder, again, write
+        # nothing is locked or appended to in a bucket: its journal lies on this machine
+        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:24]
+        self._folder = lasting_folder(f"journal-{digest}") if is_object(folder) else folder
+        self._lasting = is_object(folder)
+        self._again, self._write = again, write
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
         self._broken = self._noting = False
@@ -78,7 +85,7 @@ class Deaths:
         Raises:
             InputError: it did, or it kills the child process that tries it now.
         """
-        name = os.path.abspath(info.path)
+        name = _name(info.path)
         with self._lock:
             known = self._known.get(name)
         if known is None:
@@ -106,7 +113,7 @@ class Deaths:
 
     def begin(self, path: Path) -> None:
         """Note that an input is in work, its pixels about to be decoded."""
-        name = os.path.abspath(path)
+        name = _name(path)
         with self._lock:
             if name not in self._open:
                 self._open.add(name)
@@ -114,7 +121,7 @@ class Deaths:
 
     def end(self, path: Path) -> None:
         """Note that an image was done, or failed in an orderly way."""
-        name = os.path.abspath(path)
+        name = _name(path)
         with self._lock:
             if name in self._open:
                 self._open.remove(name)
@@ -133,6 +140,9 @@ class Deaths:
                     with contextlib.suppress(OSError):
                         os.unlink(self._file.name)
                 self._file.close()
+                if self._lasting:
+                    with contextlib.suppress(OSError):
+                        self._folder.rmdir()
             self._file, self._broken = None, True
 
     def _note(self, what: str, name: str) -> None:
@@ -176,7 +186,9 @@ class Deaths:
                         left += [] if alive else [path]
                 except OSError:
                     continue
-            for name in [name for name in self._known if not os.path.lexists(name)]:
+            for name in [
+                name for name in self._known if not (is_url(name) or os.path.lexists(name))
+            ]:
                 del self._known[name]
             for name, entry in self._known.items() if left else ():
                 self._note("died" if entry.how else "suspect", name)
@@ -216,6 +228,10 @@ class Deaths:
             died = _FATAL in journal
             for name, entry in begun.items():
                 self._known[name] = _Entry(deaths=entry.deaths + died)
+
+
+def _name(path: Path) -> str:
+    return str(path) if is_object(path) else os.path.abspath(path)
 
 
 def _locked(file: BinaryIO) -> bool:

@@ -23,6 +23,7 @@ from liif_cli.engine.run import ArrayPixels
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.base import OutputInfo, Pixels
+from liif_cli.io.place import location
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import RenderPlan
 
@@ -107,7 +108,7 @@ class _Measured:
 
     def image(self, plan: RenderPlan, *, decoded: bool) -> ImageEstimate:
         """One image; ``decoded`` says that planning did that, and a run would keep it."""
-        kind = Path(plan.input).suffix.lower(), plan.dtype, plan.channels, plan.page
+        kind = location(plan.input).suffix.lower(), plan.dtype, plan.channels, plan.page
         if kind not in self._reads:
             self._reads[kind] = _read(plan)
         rate, by_window, pixels = self._reads[kind]
@@ -133,7 +134,7 @@ class _Measured:
 def _read(plan: RenderPlan) -> tuple[float, bool, Pixels]:
     """Seconds for a pixel read, whether windows are read alone, and the pixels of one."""
     begun = time.perf_counter()
-    with closing(open_source(Path(plan.input), plan.view)) as source:
+    with closing(open_source(location(plan.input), plan.view)) as source:
         by_window = source.info.by_window
         height, width = (min(SAMPLE_SIDE, length) for length in plan.in_shape)
         window = Window(
@@ -192,6 +193,6 @@ def _write_once(plan: RenderPlan, piece: Pixels, folder: Path) -> _WriteSpeed:
         quality=plan.quality,
     )
     begun, cpu = time.perf_counter(), time.process_time()
-    exporter_for(plan.output_format).export(pixels, folder / Path(plan.output).name, info)
+    exporter_for(plan.output_format).export(pixels, folder / location(plan.output).name, info)
     export, cpu = time.perf_counter() - begun, time.process_time() - cpu
     return _WriteSpeed(*(part / (height * width) for part in (store, export, cpu)))

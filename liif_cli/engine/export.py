@@ -20,6 +20,8 @@ from liif_cli.io.atomic import atomic_path, output_errors
 from liif_cli.io.base import Exporter, OutputInfo, Pixels
 from liif_cli.io.georeference import Georeference
 from liif_cli.io.limits import compression_limit, holds, kind_of, limit
+from liif_cli.io.place import is_object
+from liif_cli.io.scratch import run_folder
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.io.tilestore import TileStore, is_tile_store
 from liif_cli.plan.memory import refuse
@@ -96,7 +98,11 @@ def export_store(
     info = OutputInfo(**{**vars(info), **choices, "provenance": identity})
     with _alone(output), atomic_path(output) as partial:
         exporter.export(store, partial, info)
-        Record.of_file(identity, partial, str(store.provenance.get("model", ""))).write(output)
+        record = Record.of_file(identity, partial, str(store.provenance.get("model", "")))
+        record.write(output)
+    if is_object(output):
+        # its time of change is the server's
+        record.put(output)
 
 
 @contextmanager
@@ -202,7 +208,7 @@ def _check(
             cure="choose another --format or --compression",
         )
     raw = store.height * store.width * store.channels * store.dtype.itemsize
-    folder = output.absolute().parent
+    folder = run_folder() if is_object(output) else output.absolute().parent
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free

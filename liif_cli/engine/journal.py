@@ -22,8 +22,11 @@ from liif_cli.engine.events import Event, ImageDone, ImageFailed, ImageSkipped, 
 from liif_cli.errors import OutputError, printable
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.jsontext import parse_json
+from liif_cli.io.place import ObjectPath, is_url, location
 
 _SUFFIX = ".state"
+_PUT_SECONDS, _PART_BYTES = 2.0, 64 * 1024
+"""How often lines are put into a bucket, and when another object is begun."""
 _REFRESH = 2.0
 """Seconds between two looks at what others wrote."""
 
@@ -67,6 +70,12 @@ class Known:
             return
         self._read_at = time.monotonic()
         with contextlib.suppress(FileNotFoundError):
+            if isinstance(self.folder, ObjectPath):
+                for path, stat in self.folder.objects():
+                    # an object is put again as it grows, and only ever grows
+                    if stat.st_size > self._files.setdefault(path.name, _File()).at:
+                        self._read(path.name)
+                return
             for name in sorted(os.listdir(self.folder)):
                 if name.endswith(".jsonl"):
                     self._read(name)
@@ -96,10 +105,17 @@ class Known:
         else:
             entry.done, entry.output, entry.ended = True, str(line["output"]), at
 
-    def is_done(self, name: str) -> bool:
-        """Whether some worker finished it, and its output is there."""
+    def is_done(self, name: str, *, look: bool = True) -> bool:
+        """Whether some worker finished it, and its output is there.
+
+        Without ``look`` nobody asks a server for that.
+        """
         entry = self.entries.get(name)
-        return entry is not None and entry.done and os.path.lexists(entry.output)
+        if entry is None or not entry.done:
+            return False
+        if is_url(entry.output):
+            return not look or location(entry.output).exists()
+        return os.path.lexists(entry.output)
 
 
 class Journal:
@@ -123,13 +139,15 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / name
         self._file: BinaryIO | None = None
+        self._lines = b""
+        self._put_at, self._parts = -_PUT_SECONDS, 0
         self._lock = threading.Lock()
 
     def listen(self, event: Event) -> None:
         """Note what became of an image."""
         if isinstance(event, PlanMade):
             plan = event.plan
-            self.note(Path(plan.input), "begun", output=plan.output, pixels=plan.pixels)
+            self.note(location(plan.input), "begun", output=plan.output, pixels=plan.pixels)
         elif isinstance(event, ImageDone):
             self.note(event.input, "done", output=str(event.output))
         elif isinstance(event, ImageSkipped):
@@ -146,6 +164,11 @@ class Journal:
         line = {"image": self.name(image), "status": status, "at": time.time(), **more}
         data = json.dumps(line).encode() + b"\n"
         with self._lock:
+            if isinstance(self._path, ObjectPath):
+                self._lines += data
+                if time.monotonic() - self._put_at >= _PUT_SECONDS or status == "failed":
+                    self._put(self._path)
+                return
             try:
                 if self._file is None:
                     # one write a line, to its end
@@ -156,6 +179,15 @@ class Journal:
                     f"cannot write {self._path}", got=error.strerror or str(error)
                 ) from error
 
+    def _put(self, path: ObjectPath) -> None:
+        """Put the lines so far; nothing can be appended to an object."""
+        with output_errors(path):
+            path.put(self._lines)
+        self._put_at = time.monotonic()
+        if len(self._lines) > _PART_BYTES:
+            self._lines, self._parts = b"", self._parts + 1
+            self._path = path.with_name(f"{path.stem.split('.')[0]}.{self._parts}.jsonl")
+
     def name(self, image: Path) -> str:
         """Of an image, as the plan has it."""
         return image.relative_to(self._root).as_posix() if image != self._root else image.name
@@ -163,6 +195,8 @@ class Journal:
     def close(self) -> None:
         """Close the file, which stays."""
         with self._lock:
+            if isinstance(self._path, ObjectPath) and self._lines:
+                self._put(self._path)
             if self._file is not None:
                 self._file.close()
                 self._file = None

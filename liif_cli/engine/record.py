@@ -32,7 +32,8 @@ from liif_cli.io.atomic import (
 from liif_cli.io.deepzoom import tiles_folder
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.jsontext import parse_json
-from liif_cli.io.tilestore import TileStore, metadata_damage
+from liif_cli.io.place import ObjectPath, is_object
+from liif_cli.io.tilestore import TileStore, is_draft, metadata_damage
 from liif_cli.plan.plan import RenderPlan, fingerprint_of
 
 FOLDER = ".liif"
@@ -141,6 +142,16 @@ class Record:
         make_folder(output)
         write_atomically(path, text.encode())
 
+    def put(self, output: Path) -> None:
+        """Save it with the time of change that ``output`` has now that it has its name.
+
+        Raises:
+            OutputError: permission.
+        """
+        with output_errors(output):
+            changed = _stat(output)[1]
+        dataclasses.replace(self, mtime_ns=changed).write(output)
+
     def state(self, output: Path, plan: RenderPlan) -> OutputState:
         """Whether ``output`` is the finished result of ``plan``.
 
@@ -176,11 +187,11 @@ def output_state(output: Path, plan: RenderPlan, *, remember: bool = False) -> O
     """
     record = Record.read(output)
     if record is None:
-        return OutputState.OTHER if output.exists() else OutputState.ABSENT
+        return OutputState.OTHER if _present(output) else OutputState.ABSENT
     try:
         state = record.state(output, plan)
     except FileNotFoundError:
-        return OutputState.OTHER if output.exists() else OutputState.ABSENT
+        return OutputState.OTHER if _present(output) else OutputState.ABSENT
     if remember and state is OutputState.FINISHED:
         # without a record that says so it is read again the next time, and found the same
         with contextlib.suppress(OutputError, FileNotFoundError):
@@ -188,6 +199,16 @@ def output_state(output: Path, plan: RenderPlan, *, remember: bool = False) -> O
             if changed != record.mtime_ns:
                 dataclasses.replace(record, mtime_ns=changed).write(output)
     return state
+
+
+def _present(output: Path) -> bool:
+    """Whether anything is there; what is begun in a bucket under its final name is not."""
+    if not isinstance(output, ObjectPath):
+        return output.exists()
+    if output.is_file() or (output / "zarr.json").is_file():
+        return True
+    begun = is_draft(output) or all(path.suffix == ".json" for path, _ in output.below())
+    return not begun
 
 
 def finished_store(path: Path) -> TileStore | None:
@@ -248,7 +269,7 @@ def remove_stale_records(folder: Path) -> None:
     Those of the last minutes stay: they may be another process's, which is about to name them.
     """
     records = folder / FOLDER
-    if records.is_symlink():
+    if is_object(folder) or records.is_symlink():
         return
     for path in records.glob(".*.partial"):
         with contextlib.suppress(OSError):
@@ -309,7 +330,7 @@ def _whole(output: Path, plan: RenderPlan) -> bool:
     if plan.output_format != "zarr":
         return True
     store = finished_store(output)
-    return store is not None and store.complete and store.finished
+    return store is not None and store.finished
 
 
 def file_checksum(path: Path) -> str:
@@ -347,5 +368,5 @@ def _path(output: Path) -> Path:
 
 def _stat(path: Path) -> tuple[int, int]:
     """Size and time of change; of a store, those of its metadata."""
-    status = os.stat(path / "zarr.json" if path.is_dir() else path)
+    status = (path / "zarr.json" if path.is_dir() else path).stat()
     return status.st_size, status.st_mtime_ns

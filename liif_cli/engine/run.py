@@ -37,9 +37,11 @@ from liif_cli.io import exporter_for
 from liif_cli.io.atomic import atomic_path, drop, output_errors, stale
 from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
 from liif_cli.io.exif import rewritten, upright_xmp
+from liif_cli.io.exporters.zarr import finish
+from liif_cli.io.place import is_object, location
 from liif_cli.io.pngcolour import profile_of
 from liif_cli.io.refusals import damaged as damaged_input
-from liif_cli.io.tilestore import TileStore, damaged
+from liif_cli.io.tilestore import TileStore, damaged, is_draft
 from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
@@ -114,7 +116,7 @@ class ImageRun:
         # for the colour profile and the resolution, of the file as it was
         self.plan, self.info, self.model = plan, source.info, model
         self.listen, self.stop, self.exact = listen, stop, exact
-        self.input, self.output = Path(plan.input), Path(plan.output)
+        self.input, self.output = location(plan.input), location(plan.output)
         self.store_path = store_path(self.output)
         self.unpacked = unpacked_path(self.output)
         self.started, self.claims, self.replaces = started, claims, replaces
@@ -143,6 +145,13 @@ class ImageRun:
             InWork: a store of other work, which others are at.
         """
         plan = self.plan
+        if plan.via_store and self._in_place and plan.region != plan.canvas:
+            raise OutputError(
+                f"cannot write {self.output}",
+                got="a part that begins inside of a shard, as Zarr in a bucket",
+                expected=f"--roi from multiples of {plan.shard} on",
+                cure="choose another --format, or write it to a folder",
+            )
         if tidy or plan.via_store:
             with output_errors(self.output):
                 self._rescue()
@@ -168,11 +177,20 @@ class ImageRun:
         finally:
             source.close()
 
+    @property
+    def _in_place(self) -> bool:
+        """Whether the store is the output, as a Zarr output is in a bucket."""
+        return self.store_path == self.output
+
     def _rescue(self) -> None:
         """Bring the finished pixels back that a killed process was about to give their name.
 
         The same for a finished store that lacks shards: it becomes an unfinished one.
         """
+        if self._in_place:
+            if output_state(self.output, self.plan) is OutputState.DAMAGED:
+                TileStore.reopen(self.output)
+            return
         if self.store_path.exists() or not self.plan.via_store:
             return
         places = stale(self.output)
@@ -186,6 +204,10 @@ class ImageRun:
 
     def _open_store(self) -> TileStore:
         plan = self.plan
+        if self._in_place and finished_store(self.output) and not is_draft(self.output):
+            # of other work, which may be overwritten: the batch has asked before
+            with output_errors(self.output):
+                drop(self.output)
         if self.store_path.exists():
             try:
                 return TileStore.open(self.store_path, plan.store_fingerprint)
@@ -373,7 +395,7 @@ class ImageRun:
     def _clean(self) -> None:
         """Remove what the finished output was made from."""
         try:
-            if self.plan.via_store:
+            if self.plan.via_store and not self._in_place:
                 drop(self.store_path)
             if self.plan.unpack:
                 remove_unpacked(self.unpacked)
@@ -400,16 +422,31 @@ class ImageRun:
         found: PixelReader = pixels
         if isinstance(pixels, TileStore) and plan.region != plan.canvas:
             found = PartPixels(pixels, plan.region.relative_to(plan.canvas))
+        if self._in_place and isinstance(pixels, TileStore):
+            record = Record(plan.identity(), 0, 0, plan.model, gray=plan.gray)
+
+            def before(size: int) -> None:
+                self._check_stop()
+                # as with files, the record is there before the output
+                dataclasses.replace(record, size=size).write(self.output)
+
+            finish(pixels, self.output, info, before)
+            Record.of(plan, self.output).write(self.output)
+            return
         with atomic_path(self.output) as partial:
             try:
                 exporter.export(found, partial, info)
                 self._check_stop()
-                Record.of(plan, partial).write(self.output)
+                record = Record.of(plan, partial)
+                record.write(self.output)
             except BaseException:
                 # an exporter may have moved the store to where it would be removed now
                 if isinstance(pixels, TileStore) and pixels.path != self.store_path:
                     pixels.move(self.store_path)
                 raise
+        if is_object(self.output):
+            # its time of change is the server's
+            record.put(self.output)
 
     def _check_stop(self) -> None:
         """Raises Interrupted when the work should end early."""

@@ -25,6 +25,7 @@ from liif_cli.errors import Interrupted, printable
 from liif_cli.io import open_source
 from liif_cli.io.atomic import drop, output_errors
 from liif_cli.io.discover import Pair
+from liif_cli.io.place import is_object, location
 from liif_cli.io.unpack import remove_unpacked
 from liif_cli.plan.plan import RenderPlan
 
@@ -171,7 +172,7 @@ class Scheduler:
             OutputError: its folder cannot be written.
             InputError: the process that had it died of it.
         """
-        output = Path(draft.plan.output)
+        output = location(draft.plan.output)
         claim = claim_path(output)
         make_folder(output)
         with output_errors(output):
@@ -189,14 +190,14 @@ class Scheduler:
     def _run(self, draft: Draft, state: OutputState) -> ImageRun | None:
         """The run of an image, its input open; None where it is finished after all."""
         batch, plan, started = self.batch, draft.plan, time.monotonic()
-        batch.deaths.begin(Path(plan.input))
-        source = open_source(Path(plan.input), plan.view)
+        batch.deaths.begin(location(plan.input))
+        source = open_source(location(plan.input), plan.view)
         try:
             if not draft.looked:
                 plan, state = batch.look(plan, state, source)
             if state is not OutputState.DAMAGED:
                 # somebody may have finished it before it was claimed
-                state = output_state(Path(plan.output), plan)
+                state = output_state(location(plan.output), plan)
             if state is not OutputState.FINISHED:
                 return ImageRun(
                     plan,
@@ -234,7 +235,7 @@ class Scheduler:
 
     def _let_go(self, plan: RenderPlan) -> None:
         """Give up an image that was admitted and claimed."""
-        self.batch.claims.release(claim_path(Path(plan.output)))
+        self.batch.claims.release(claim_path(location(plan.output)))
         self._release(plan)
 
     def _pass(self, source: Path, owners: Mapping[Path, Owner]) -> None:
@@ -251,7 +252,7 @@ class Scheduler:
         self.batch.listen(PassedOver(source, reason))
 
     def _skip(self, plan: RenderPlan) -> None:
-        source, target = Path(plan.input), Path(plan.output)
+        source, target = location(plan.input), location(plan.output)
         self._tidy(plan)
         self.batch.deaths.end(source)
         self._before.pop(source, None)
@@ -262,7 +263,7 @@ class Scheduler:
 
     def _tidy(self, plan: RenderPlan) -> None:
         """Remove what killed processes left beside a finished output."""
-        output, claims = Path(plan.output), self.batch.claims
+        output, claims = location(plan.output), self.batch.claims
         claim = claim_path(output)
         if not self.batch.untidy(output):
             return
@@ -274,9 +275,14 @@ class Scheduler:
                     return
                 remove_stale_work(output)
                 left = Unfinished.read(output)
-                torn = left is None or left.path != store_path(output)
+                if is_object(output):
+                    # a Zarr output is there itself, and is left alone
+                    torn = store_path(output) != output and left is None
+                else:
+                    torn = left is None or left.path != store_path(output)
                 # of other work it may be: that is its own command's to finish
-                if torn or (left is not None and left.fingerprint == plan.store_fingerprint):
+                same = left is not None and left.half and left.fingerprint == plan.store_fingerprint
+                if torn or same:
                     drop(store_path(output))
                     remove_unpacked(unpacked_path(output))
             finally:
@@ -293,6 +299,15 @@ class Scheduler:
 
     def ended(self, run: ImageRun) -> None:
         """Called by the last job of an image."""
+        try:
+            self._end(run)
+        except Exception as error:
+            # an image that never ended would be waited for
+            self._fail(run.input, error)
+        finally:
+            self._release(run.plan)
+
+    def _end(self, run: ImageRun) -> None:
         if self.stop.is_set() or run.cut:
             self._shares[run.input] = run.share()
             run.close()
@@ -305,7 +320,6 @@ class Scheduler:
             self._fail(run.input, run.error)
         else:
             self._finish(run)
-        self._release(run.plan)
 
     def _finish(self, run: ImageRun) -> None:
         try:

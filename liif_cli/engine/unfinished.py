@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,17 +12,24 @@ from typing import Any
 from liif_cli.engine.record import Record, differences
 from liif_cli.errors import OutputError
 from liif_cli.io.atomic import cover, is_partial
-from liif_cli.io.tilestore import TileStore
+from liif_cli.io.place import ObjectPath, is_object, location
+from liif_cli.io.scratch import run_folder
+from liif_cli.io.tilestore import TileStore, is_draft
 from liif_cli.plan.plan import Cut, RenderPlan
 
 
 def store_path(output: Path) -> Path:
-    """Where the store of an output lies while it is rendered."""
+    """Where the store of an output lies while it is rendered: in a bucket a Zarr output itself."""
+    if is_object(output) and output.suffix.lower() == ".zarr":
+        return output
     return output.with_name(f".{cover(output.name)}.partial.zarr")
 
 
 def unpacked_path(output: Path) -> Path:
-    """Where the unpacked input of an output lies while it is rendered."""
+    """Where the unpacked input of an output lies while it is rendered, on this machine."""
+    if is_object(output):
+        digest = hashlib.sha256(str(output).encode()).hexdigest()[:24]
+        return run_folder() / f"{digest}.partial.npy"
     return output.with_name(f".{cover(output.name)}.partial.npy")
 
 
@@ -56,6 +64,7 @@ class Unfinished:
         problem: why it cannot be read.
         held: bytes that it takes on the disk.
         fingerprint: of the store; empty where it cannot be read.
+        half: whether it is half rendered, and not a finished one.
     """
 
     path: Path
@@ -65,6 +74,7 @@ class Unfinished:
     problem: str = ""
     held: int = 0
     fingerprint: str = ""
+    half: bool = True
 
     @classmethod
     def read(cls, output: Path) -> Unfinished | None:
@@ -85,19 +95,21 @@ class Unfinished:
         path = hidden if hidden.exists() else output
         if not (path.is_dir() and any(_pixel_files(path))):
             return None
+        half = is_draft(path) if is_object(path) else path == hidden
         try:
             store = TileStore.open(path)
         except OutputError as error:
             if path == hidden and not (path / "zarr.json").is_file():
                 return None
-            return cls(path, problem=f"a store that cannot be gone on with: {error.got}")
-        held = sum(entry.lstat().st_size for entry in _pixel_files(path))
+            return cls(path, problem=f"a store that cannot be resumed: {error.got}", half=half)
+        # what lies in a bucket takes nothing of a disk
+        held = 0 if is_object(path) else sum(e.lstat().st_size for e in _pixel_files(path))
         found = store.provenance
         identity, cut = found.get("liif"), Cut.from_dict(found.get("cut"))
         if not isinstance(identity, dict) or cut is None:
-            return cls(path, problem="a store of an older version", held=held)
+            return cls(path, problem="a store of an older version", held=held, half=half)
         model = str(found.get("model", ""))
-        return cls(path, identity, model, cut, held=held, fingerprint=store.fingerprint)
+        return cls(path, identity, model, cut, held=held, fingerprint=store.fingerprint, half=half)
 
     def difference(self, plan: RenderPlan, tile: int | None) -> str:
         """What it was begun with that ``plan`` has not; empty where the plan can go on with it.
@@ -122,7 +134,7 @@ def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:
     Returns:
         None where nobody looked, or at another input.
     """
-    record = Record.read(Path(plan.output))
+    record = Record.read(location(plan.output))
     before = [(record.identity, record.gray)] if record is not None else []
     before += [(found.identity, None)] if found is not None else []
     for identity, looked in before:
@@ -137,6 +149,9 @@ def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:
 
 def _pixel_files(path: Path) -> Iterator[Path]:
     """Files of a store that are not metadata, nor in the making."""
+    if isinstance(path, ObjectPath):
+        # those of the first rows tell whether there are any
+        return (file for file, _ in path.below() if file.suffix != ".json")
     return (
         Path(folder, name)
         for folder, _, names in os.walk(path)

@@ -16,6 +16,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io import is_image, open_source
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.jsontext import parse_json
+from liif_cli.io.place import ObjectPath, is_object
 from liif_cli.io.shards import ShardedArray
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.io.tilestore import VERSION, TileStore, is_tile_store, metadata_damage
@@ -60,7 +61,12 @@ def outputs_below(path: Path) -> list[Path]:
     if not path.is_dir() or is_zarr_store(path) or is_store_name(path):
         return [path]
     found = set()
-    for folder, names, files in os.walk(path):
+    if isinstance(path, ObjectPath):
+        for entry in path.iterdir():
+            recorded = set(_recorded(entry)) if entry.name == FOLDER else set()
+            hidden = entry.name.startswith(".") or entry.name.endswith("_files")
+            found |= recorded or (set() if hidden else set(_outputs_in(entry)))
+    for folder, names, files in () if is_object(path) else os.walk(path):
         here = Path(folder)
         found |= {here / name for name in names if is_store_name(here / name)}
         found |= {here / name for name in files if is_image(Path(name)) or name.endswith(".dzi")}
@@ -76,6 +82,16 @@ def outputs_below(path: Path) -> list[Path]:
     if not found:
         raise InputError(str(path), got="a folder without outputs", expected="images or stores")
     return sorted(found)
+
+
+def _outputs_in(path: Path) -> list[Path]:
+    """Outputs at an entry of a bucket, or below it."""
+    if is_image(Path(path.name)) or path.name.endswith(".dzi"):
+        return [path]
+    try:
+        return outputs_below(path) if path.is_dir() else []
+    except InputError:
+        return []
 
 
 def is_store_name(path: Path) -> bool:

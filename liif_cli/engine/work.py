@@ -26,6 +26,7 @@ from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import store_path
 from liif_cli.errors import OutputError, UsageError
 from liif_cli.io.discover import Pair, discover, matching, named_pairs
+from liif_cli.io.place import is_object, location
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models.loader import load_model
 from liif_cli.plan.planfile import PlanFile
@@ -108,6 +109,12 @@ def _relative(path: Path, plan: Path) -> str:
     """As given where absolute, else from the plan's folder on."""
     if path.is_absolute():
         return str(path)
+    if is_object(plan):
+        raise UsageError(
+            "PLAN",
+            got=f"{plan}, and {path} on this machine",
+            expected="inputs and outputs in a bucket as well, or absolute paths",
+        )
     return os.path.relpath(path, plan.absolute().parent)
 
 
@@ -126,7 +133,7 @@ def work(order: WorkOrder, listen: Listener, until: TimeWindow = ALWAYS) -> Batc
         UsageError: the plan cannot be read, or this machine would not give what it promises.
         LiifError: nothing could be started.
     """
-    path = Path(order.plan)
+    path = location(order.plan)
     plan = PlanFile.read(path)
     root, output = plan.place(path, plan.input), plan.place(path, plan.output)
     pairs = _pairs(plan, root, output)
@@ -275,18 +282,18 @@ def plan_status(path: Path, tries: int = TRIES) -> PlanStatus:
     known = Known(state_folder(path, plan.identity))
     known.refresh(now=True)
     names = plan.names or (plan.place(path, plan.input).name,)
-    done = [name for name in names if known.is_done(name)]
+    done = [name for name in names if known.is_done(name, look=False)]
     failed = {
         name: known.entries[name].error
         for name in names
         if name in known.entries
         and known.entries[name].failures >= tries
-        and not known.is_done(name)
+        and not known.is_done(name, look=False)
     }
     in_work: dict[str, float | None] = {}
     for name, entry in begun(known):
         share = None
-        store = store_path(Path(entry.output))
+        store = store_path(location(entry.output))
         if store.exists():
             try:
                 opened = TileStore.open(store)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from liif_cli.errors import InputError, UsageError
 from liif_cli.io.base import Exporter, Source, SourceFormat, View
+from liif_cli.io.place import ObjectPath, PlaceError
 from liif_cli.io.refusals import check_regular, reading
 from liif_cli.registry import Registry
 
@@ -138,6 +139,8 @@ def open_source(path: Path, view: View | int | None = None) -> Source:
             such page, axis or level.
     """
     view = view if isinstance(view, View) else View(view or 1)
+    if isinstance(path, ObjectPath):
+        return _open_object(path, view)
     head = b""
     # pathlib's answer is an error in a folder that may not be entered
     if not os.path.isdir(path):
@@ -159,6 +162,28 @@ def open_source(path: Path, view: View | int | None = None) -> Source:
         got="a folder that is no Zarr store" if not head else "a file of unknown format",
         expected="an image: " + ", ".join(SOURCES),
     )
+
+
+def _open_object(path: ObjectPath, view: View) -> Source:
+    """An image of a bucket: by window where its format allows it, else from a copy."""
+    from liif_cli.io.fetched import FetchedSource
+
+    with reading(path):
+        try:
+            head = path.read_range(0, _HEAD)
+        except FileNotFoundError:
+            head = b""
+        except PlaceError:
+            # of an empty object there is no part
+            head = path.read_bytes()[:_HEAD] if path.is_file() else b""
+    for name in SOURCES:
+        kind = _source_format(name)
+        if getattr(kind, "by_parts", False) and kind.matches(path, head):
+            source = _open(kind, path, view)
+            if source.info.by_parts:
+                return source
+            source.close()
+    return FetchedSource(path, lambda copy: open_source(copy, view))
 
 
 def _open(kind: SourceFormat, path: Path, view: View) -> Source:

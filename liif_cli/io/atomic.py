@@ -1,6 +1,7 @@
 """Outputs that are there whole or not at all.
 
-Everything is written under a hidden name in the same folder, flushed to the disk, and renamed.
+Everything is written under a hidden name in the same folder, flushed to the disk, and renamed; an
+object of a bucket is written to this machine first and put whole (``io/place.py``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from liif_cli.errors import OutputError, printable
+from liif_cli.io.place import ObjectPath, PlaceError
+from liif_cli.io.scratch import scratch_folder
 
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.partial")
+_METADATA = "zarr.json"
 LONGEST_NAME = 255
 """Bytes of a name on most file systems."""
 # with what is put around them they stay below the 143 bytes of file systems that encrypt names
@@ -73,6 +77,13 @@ def output_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except PlaceError as error:
+        raise OutputError(
+            f"cannot write {final_name(path)}",
+            got=error.strerror or "a refusal",
+            expected="a place to write",
+            cure=error.cure,
+        ) from error
     except OSError as error:
         got, cure = _CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
         raise OutputError(
@@ -95,6 +106,10 @@ def atomic_path(final: Path) -> Iterator[Path]:
     Raises:
         OutputError: permission, a full disk; or the body wrote nothing.
     """
+    if isinstance(final, ObjectPath):
+        with _uploaded(final) as partial:
+            yield partial
+        return
     with output_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         partial = partial_path(final)
@@ -110,8 +125,38 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
 def write_atomically(final: Path, data: bytes | memoryview) -> None:
     """Write a whole file so that it is there complete or not at all, also after a power cut."""
+    if isinstance(final, ObjectPath):
+        with output_errors(final):
+            final.put(data)
+        return
     with atomic_path(final) as partial:
         partial.write_bytes(data)
+
+
+@contextmanager
+def _uploaded(final: ObjectPath) -> Iterator[Path]:
+    """As ``atomic_path``, by way of a folder of this machine.
+
+    What lies beside the file comes along; the object that gives the output its name is put last.
+    """
+    folder = scratch_folder()
+    try:
+        partial = partial_path(folder / cover(final.name))
+        _covered.setdefault(cover(final.name), final.name)
+        with output_errors(final):
+            yield partial
+            last = partial / _METADATA if partial.is_dir() else partial
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and path != last)
+            for path in [*files, last]:
+                inside = path.relative_to(folder)
+                own = inside.parts[0] == partial.name
+                target = final.joinpath(*inside.parts[1:])
+                if not own:
+                    target = final.parent.joinpath(*inside.parts)
+                assert isinstance(target, ObjectPath)
+                target.put(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def put_once(final: Path, data: bytes | memoryview, root: Path, *, sync: bool = True) -> bool:
@@ -134,6 +179,8 @@ def put_once(final: Path, data: bytes | memoryview, root: Path, *, sync: bool = 
         FileNotFoundError: there is no ``root`` any more.
         OSError: permission, a full disk.
     """
+    if isinstance(final, ObjectPath):
+        return final.put(data, once=True)
     partial = partial_path(final)
     try:
         try:
@@ -162,6 +209,10 @@ def drop(path: Path) -> None:
     A folder gets a hidden name first, so that nobody finds a part of it; what a kill leaves then is
     removed by ``remove_stale``. No error where it is gone already.
     """
+    if isinstance(path, ObjectPath):
+        path.unlink()
+        path.remove_below()
+        return
     aside = partial_path(path)
     with suppress(FileNotFoundError):
         os.rename(path, aside)
@@ -182,7 +233,7 @@ def remove_stale(final: Path) -> list[Path]:
 
 def stale_names(folder: Path) -> set[str]:
     """``cover`` of the outputs in a folder of which killed processes left something."""
-    if not folder.is_dir():
+    if isinstance(folder, ObjectPath) or not folder.is_dir():
         return set()
     found = map(_PARTIAL.fullmatch, os.listdir(folder))
     return {match["name"] for match in found if match}
@@ -190,6 +241,8 @@ def stale_names(folder: Path) -> set[str]:
 
 def stale(final: Path) -> list[Path]:
     """What processes that were killed left of ``final`` while they wrote it."""
+    if isinstance(final, ObjectPath):
+        return []
     name = cover(final.name)
     return [
         path

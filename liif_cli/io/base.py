@@ -71,7 +71,8 @@ class ImageInfo:
     three of more bands are red, green and blue. ``linear``: colours are amounts of light
     (``io/linear.py``). ``pixel_size`` is (x, y) in micrometres of what is shown, as microscopes
     say; ``band_names`` has a name a channel, or none.
-    ``mask``: alpha is all or nothing, and stays so.
+    ``mask``: alpha is all or nothing, and stays so. ``by_parts``: of an object, a window is read by
+    fetching little more than its bytes.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class ImageInfo:
     pixel_size: tuple[float, float] | None = None
     band_names: tuple[str, ...] = ()
     mask: bool = False
+    by_parts: bool = False
 
     @property
     def colours(self) -> int:
@@ -153,7 +155,8 @@ class SourceFormat(Protocol):
 
     ``suffixes`` are lower case and with their dot; the content decides before they do. ``reads``:
     what of ``io/abilities.py``. One that has axes or levels to choose from has a classmethod
-    ``of_view(path, view)`` as well.
+    ``of_view(path, view)`` as well. One whose attribute ``by_parts`` is True takes paths of
+    objects (``io/place.py``), and says of each image whether it reads it by parts.
     """
 
     suffixes: tuple[str, ...]

@@ -7,6 +7,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from liif_cli.io import (
     is_known,
     suffix_of,
 )
-from liif_cli.io.sources.zarr import is_zarr_store
+from liif_cli.io.place import SCHEMES, ObjectPath, PlaceError, is_object
+from liif_cli.io.sources.zarr import MARKERS, is_zarr_store
 
 AUTO = "auto"
 _SIDECARS = {"thumbs.db", "desktop.ini", "__macosx"}
@@ -206,9 +208,11 @@ def discover(
         raise UsageError("--suffix", got=repr(suffix), expected="text without a path separator")
     _refuse_url("INPUT", input)
     _refuse_url("OUTPUT", output)
-    if not os.path.exists(input):
+    if isinstance(output, ObjectPath) and output.read_only:
+        raise UsageError("OUTPUT", got=str(output), expected="a folder or a bucket: s3, gs, az")
+    if not _exists(input):
         raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
-    if os.path.isdir(input) and not is_zarr_store(input):
+    if _is_folder(input) and not is_zarr_store(input):
         left_out = [] if left_out is None else left_out
         pairs = _from_folder(input, output, suffix, format, left_out)
     else:
@@ -237,19 +241,46 @@ def named_pairs(
     return found
 
 
+def _exists(path: Path) -> bool:
+    with place_errors("INPUT", path):
+        return path.exists() if is_object(path) else os.path.exists(path)
+
+
+def _is_folder(path: Path) -> bool:
+    if isinstance(path, ObjectPath):
+        with place_errors("INPUT", path):
+            return not path.is_file()
+    return os.path.isdir(path)
+
+
+@contextmanager
+def place_errors(what: str, path: Path) -> Iterator[None]:
+    """Turn a server's refusal into wrong usage of an argument.
+
+    Raises:
+        UsageError: the bucket is not there, may not be listed, or there is no way to it.
+    """
+    try:
+        yield
+    except PlaceError as error:
+        raise UsageError(
+            what, got=f"{path}: {error.strerror}", expected="a place", cure=error.cure
+        ) from error
+
+
 def _refuse_url(what: str, path: Path) -> None:
     """A URL is no path, although the system would take it for one and make a folder of it.
 
     Raises:
         UsageError: it is one.
     """
-    match = _URL.match(str(path))
+    match = None if is_object(path) else _URL.match(str(path))
     if match is not None and not os.path.lexists(path):
         raise UsageError(
             what,
             got=f"{match[1]}://{match[2]}",
-            expected="a file or a folder of this machine",
-            cure="download it first, or mount the bucket as a folder",
+            expected=f"a file or a folder, or a URL of {', '.join(SCHEMES[:4])}",
+            cure="download it first, or mount it as a folder",
         )
 
 
@@ -289,13 +320,14 @@ def check_clashes(choices: Iterable[tuple[Pair, str | None]]) -> None:
 
 def _key(path: Path) -> str:
     # pathlib's resolve() gives up at a link to itself
-    return os.path.normcase(os.path.realpath(path))
+    return str(path) if is_object(path) else os.path.normcase(os.path.realpath(path))
 
 
 def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
     relative = Path(input.name)
     known = suffix_of(output.name, image_suffixes() | _written_suffixes())
-    if known and (not output.is_dir() or is_zarr_store(output)):
+    # an unfinished Zarr output of a bucket lies under its final name, and is no folder of images
+    if known and (is_object(output) or not output.is_dir() or is_zarr_store(output)):
         named = format_for(output)
         if named is None:
             raise UsageError(
@@ -322,7 +354,8 @@ def _from_folder(
     input: Path, output: Path, suffix: str, format: str, left_out: list[Path]
 ) -> list[Pair]:
     _refuse_file(output)
-    if suffix_of(output.name, _written_suffixes()) and not output.is_dir():
+    named = suffix_of(output.name, _written_suffixes())
+    if named and (is_object(output) or not output.is_dir()):
         raise UsageError(
             "OUTPUT",
             got=f"a file name, {output.name}, for a folder of images",
@@ -330,6 +363,8 @@ def _from_folder(
             cure="name a folder without an image suffix",
         )
     closed: list[OSError] = []
+    if isinstance(input, ObjectPath):
+        return _from_bucket(input, output, suffix, format, left_out)
     skip = None if _key(input) == _key(output) else output
     found = list(_images(input, skip, closed, left_out))
     if suffix and _key(input) == _key(output):
@@ -357,6 +392,42 @@ def _from_folder(
     return pairs
 
 
+def _from_bucket(
+    input: ObjectPath, output: Path, suffix: str, format: str, left_out: list[Path]
+) -> list[Pair]:
+    """As ``_from_folder``, by one listing."""
+    with place_errors("INPUT", input):
+        found = [path for path, _ in input.objects()]
+    if input != output:
+        found = [path for path in found if path != output and output not in path.parents]
+    shown = [path for path in found if not any(map(_is_sidecar, path.relative_to(input).parts))]
+    stores = {path.parent for path in shown if path.name in MARKERS}
+    stores = {path for path in stores if stores.isdisjoint(path.parents)}
+    images: set[Path] = set(stores)
+    for one in shown:
+        if not stores.isdisjoint(one.parents):
+            continue
+        if unread_kind(one):
+            left_out.append(one)
+        elif is_image(one) or (not one.suffix and _holds_image(one)):
+            images.add(one)
+    stems = {path.parent / path.stem for path in images}
+    if suffix and input == output:
+        images = {path for path in images if not _is_own_output(path, suffix, stems)}
+    if not images:
+        raise UsageError(
+            "INPUT",
+            got=f"no image in {input}",
+            expected="objects with suffixes " + ", ".join(sorted(image_suffixes())),
+            cure="check the path",
+        )
+    pairs = []
+    for path in sorted(images, key=lambda one: (one.parent.parts, one.name)):
+        relative = Path(*path.relative_to(input).parts)
+        pairs.append(_pair(path, relative, output / relative.parent, suffix, format))
+    return pairs
+
+
 def _is_own_output(path: Path, suffix: str, stems: set[Path]) -> bool:
     return path.stem.endswith(suffix) and path.parent / path.stem[: -len(suffix)] in stems
 
@@ -378,6 +449,8 @@ def _written_suffixes() -> frozenset[str]:
 
 
 def _refuse_file(output: Path) -> None:
+    if is_object(output):
+        return
     if output.exists() and not output.is_dir():
         raise UsageError(
             "OUTPUT",
@@ -425,6 +498,8 @@ def _holds_image(path: Path) -> bool:
     try:
         if not path.is_file():
             return False
+        if isinstance(path, ObjectPath):
+            return is_known(path, path.read_range(0, _HEAD))
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
-from liif_cli.io.atomic import final_name, output_errors, partial_path
+from liif_cli.io.atomic import drop, final_name, output_errors, partial_path
 from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.nodata import equals
 from liif_cli.io.shards import Planes, ShardedArray
@@ -250,7 +250,7 @@ def _level(
         except OutputError:
             pass  # its making was cut short, or its metadata are damaged
         with output_errors(path):
-            shutil.rmtree(path)
+            drop(path)
     return ShardedArray.create(
         path,
         height=shape[0],

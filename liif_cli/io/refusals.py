@@ -12,6 +12,7 @@ import numpy as np
 from liif_cli.errors import InputError
 from liif_cli.geometry.window import Window
 from liif_cli.io.base import Pixels
+from liif_cli.io.place import PlaceError
 
 _LONGEST = 200
 _KINDS = {
@@ -38,6 +39,8 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(
             str(path), got="no permission to read it", cure="change the file's permissions"
         ) from error
+    except PlaceError as error:
+        raise InputError(str(path), got=error.strerror or "a refusal", cure=error.cure) from error
     except OSError as error:
         raise InputError(str(path), got=f"{error.strerror or error} while reading") from error
 

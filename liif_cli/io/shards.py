@@ -14,6 +14,7 @@ from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import output_errors
 from liif_cli.io.base import Pixels
+from liif_cli.io.place import ObjectPath, ObjectStat
 
 if TYPE_CHECKING:
     import zarr
@@ -73,12 +74,12 @@ class ShardedArray:
         import zarr.errors
         from zarr.codecs import Crc32cCodec, ZstdCodec
 
-        from liif_cli.io.zarrstores import DurableStore
+        from liif_cli.io.zarrstores import store_of
 
         with output_errors(path):
             try:
                 zarr.create_array(
-                    DurableStore(path),
+                    store_of(path),
                     shape=(channels, height, width),
                     chunks=(channels, chunk, chunk),
                     shards=(channels, shard, shard),
@@ -105,13 +106,13 @@ class ShardedArray:
             raise OutputError(str(path), got="no array", cure="check the path")
         import zarr
 
-        from liif_cli.io.zarrstores import DurableStore, WholeShards
+        from liif_cli.io.zarrstores import store_of
 
         try:
             # with_config: the configuration is no part of the metadata
             array, writer = (
                 zarr.open_array(store, mode="r+").with_config(_CONFIG)
-                for store in (DurableStore(path), WholeShards(path))
+                for store in (store_of(path), store_of(path, whole=True))
             )
             return cls(path, array, writer)
         except (*DAMAGE, AttributeError, OSError) as error:
@@ -144,7 +145,21 @@ class ShardedArray:
 
     def missing(self) -> Iterator[Window]:
         """Windows of the shards that are not done, row by row."""
+        if isinstance(self.path, ObjectPath):
+            # one listing instead of a question a shard; late ones are rendered for nothing
+            there = {path for path, found in self._objects() if found.st_size}
+            return (
+                window
+                for window in self.grid
+                if self.shard_path(*self.position(window)) not in there
+            )
         return (window for window in self.grid if not self.has_shard(*self.position(window)))
+
+    def _objects(self) -> list[tuple[ObjectPath, ObjectStat]]:
+        folder = self.path / "c"
+        assert isinstance(folder, ObjectPath)
+        with output_errors(self.path):
+            return folder.objects()
 
     @property
     def complete(self) -> bool:

@@ -2,6 +2,9 @@
 
 The group becomes an OME-Zarr image when it is finished (``io/pyramid.py``, ``io/omezarr.py``): full
 resolution is the array "0", the reduced levels are "1", "2", ... beside it. Nothing is copied.
+
+In a bucket nothing can be renamed, so that the group lies under its final name from the start. What
+makes it a group, ``zarr.json``, is put last; until then ``.liif/state.json`` stands for it.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ import numpy.typing as npt
 from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
-from liif_cli.io.atomic import is_partial, output_errors, write_atomically
+from liif_cli.io.atomic import is_partial, output_errors, put_once, write_atomically
 from liif_cli.io.base import Pixels
 from liif_cli.io.jsontext import parse_json
+from liif_cli.io.place import ObjectPath, PlaceError, is_object
 from liif_cli.io.shards import ShardedArray
 
 ATTRIBUTE = "liif"
@@ -85,7 +89,7 @@ class TileStore:
         Raises:
             OutputError: something is there already, or it cannot be written.
         """
-        if _metadata_path(path).exists():
+        if _document_path(path).exists():
             raise OutputError(
                 str(path), got="a store that is there already", cure="open it or remove it"
             )
@@ -106,6 +110,12 @@ class TileStore:
             _ARRAYS: {"0": file_digest(base.metadata_path)},
         }
         # last: a group without its first array would be no store
+        if isinstance(path, ObjectPath):
+            document = _with_digest({ATTRIBUTE: facts})
+            with output_errors(path):
+                put_once(_draft_path(path), _text_of(document), path)
+            # somebody may have been faster
+            return cls.open(path, fingerprint)
         return cls(path, base, _write(path, {ATTRIBUTE: facts}))
 
     @classmethod
@@ -120,7 +130,7 @@ class TileStore:
             OutputError: no store of this program, of another version, or of another fingerprint, or
                 one whose metadata are damaged.
         """
-        if not _metadata_path(path).is_file():
+        if not _document_path(path).is_file():
             raise OutputError(str(path), got="no tile store", cure="check the path")
         try:
             attributes = read_attributes(path)
@@ -225,8 +235,16 @@ class TileStore:
         names = sorted(self.attributes[ATTRIBUTE][_ARRAYS], key=int)
         return [self.base, *(ShardedArray.open(self.path / name) for name in names[1:])]
 
-    def annotate(self, attributes: Mapping[str, Any], levels: int | None = None) -> None:
+    def annotate(
+        self,
+        attributes: Mapping[str, Any],
+        levels: int | None = None,
+        before: Callable[[int], None] = lambda size: None,
+    ) -> None:
         """Add attributes beside the store's own; with ``levels``, say that these are all there.
+
+        ``before`` is called with the size of the group's metadata in bytes before those of a store
+        in a bucket make it a finished one.
 
         Raises:
             OutputError: permission, a full disk.
@@ -237,16 +255,40 @@ class TileStore:
                 str(number): file_digest(self.path / str(number) / "zarr.json")
                 for number in range(levels)
             }
-        self.attributes = _write(self.path, {**self.attributes, **attributes, ATTRIBUTE: facts})
+        written = {**self.attributes, **attributes, ATTRIBUTE: facts}
+        if isinstance(self.path, ObjectPath) and levels is not None:
+            document = _with_digest(written)
+            text = _text_of(document)
+            before(len(text))
+            with output_errors(self.path):
+                # from here on it is there
+                put_once(_metadata_path(self.path), text, self.path)
+                _draft_path(self.path).unlink(missing_ok=True)
+            self.attributes = dict(document["attributes"])
+            return
+        self.attributes = _write(self.path, written)
 
     @property
     def lost(self) -> bool:
-        """Whether the folder is no more where it was: another process moved or removed it."""
+        """Whether it is no more to be written: another process moved, removed or finished it."""
+        if isinstance(self.path, ObjectPath):
+            try:
+                return not _draft_path(self.path).is_file()
+            except PlaceError:
+                # nobody knows, and whatever comes next will say why
+                return False
         return not _metadata_path(self.path).exists()
+
+    @classmethod
+    def reopen(cls, path: Path) -> None:
+        """Make a finished store of a bucket, of which shards were removed, an unfinished one."""
+        with output_errors(path):
+            put_once(_draft_path(path), _metadata_path(path).read_bytes(), path)
+            _metadata_path(path).unlink(missing_ok=True)
 
     def remove_partials(self) -> None:
         """Remove what killed processes were writing; call it when no other one writes."""
-        for folder, _, names in os.walk(self.path):
+        for folder, _, names in () if is_object(self.path) else os.walk(self.path):
             for name in names:
                 if is_partial(Path(name)):
                     Path(folder, name).unlink(missing_ok=True)
@@ -261,6 +303,11 @@ class TileStore:
         moved = TileStore.open(path)
         moved.on_read = self.on_read
         self.path, self.base = moved.path, moved.base
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a store of a bucket is begun and not finished."""
+    return is_object(path) and _draft_path(path).is_file() and not _metadata_path(path).is_file()
 
 
 def is_tile_store(path: Path) -> bool:
@@ -282,7 +329,8 @@ def metadata_damage(path: Path) -> dict[str, str]:
     Raises:
         OutputError: the group's metadata cannot be read at all.
     """
-    name = _metadata_path(path).name
+    name = _document_path(path).relative_to(path).as_posix()
+    array_name = _metadata_path(path).name
     try:
         attributes = read_attributes(path)
         facts = attributes[ATTRIBUTE]
@@ -290,11 +338,11 @@ def metadata_damage(path: Path) -> dict[str, str]:
         if facts.get(_DIGEST) != _digest_of(_document(path)):
             found[name] = "its content is not what its digest says"
         for array, digest in sorted(facts[_ARRAYS].items()):
-            file = path / array / name
+            file = path / array / array_name
             if not file.is_file():
-                found[f"{array}/{name}"] = "missing"
+                found[f"{array}/{array_name}"] = "missing"
             elif file_digest(file) != digest:
-                found[f"{array}/{name}"] = "its content is not what its digest says"
+                found[f"{array}/{array_name}"] = "its content is not what its digest says"
         return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(
@@ -315,17 +363,26 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a small file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _metadata_path(path: Path) -> Path:
     return path / "zarr.json"
 
 
+def _draft_path(path: Path) -> Path:
+    return path / ".liif" / "state.json"
+
+
+def _document_path(path: Path) -> Path:
+    """The group's metadata: in a bucket those of an unfinished store where it is not finished."""
+    final = _metadata_path(path)
+    return _draft_path(path) if is_object(path) and not final.is_file() else final
+
+
 def _document(path: Path) -> dict[str, Any]:
-    text = _metadata_path(path).read_text(encoding="utf-8")
+    text = _document_path(path).read_text(encoding="utf-8")
     return dict(parse_json(text))
 
 
@@ -339,11 +396,20 @@ def _digest_of(document: dict[str, Any]) -> str:
 
 def _write(path: Path, attributes: dict[str, Any]) -> dict[str, Any]:
     """Put the group's metadata, with its digest, at once; returns the attributes as written."""
+    document = _with_digest(attributes)
+    with output_errors(path):
+        write_atomically(_document_path(path), _text_of(document))
+    return dict(document["attributes"])
+
+
+def _with_digest(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The group's metadata of some attributes."""
     document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     # through JSON: the digest is of what will be read
     document = json.loads(json.dumps(document))
     document["attributes"][ATTRIBUTE][_DIGEST] = _digest_of(document)
-    text = json.dumps(document, indent=2, sort_keys=True)
-    with output_errors(path):
-        write_atomically(_metadata_path(path), text.encode())
-    return dict(document["attributes"])
+    return dict(document)
+
+
+def _text_of(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=2, sort_keys=True).encode()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from liif_cli.io.base import ImageInfo
+from liif_cli.io.place import location
 from liif_cli.io.unpack import BandSource
 
 _ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def death_of(info: ImageInfo, page: int | None) -> str:
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "liif_cli.io.trial", info.path, str(page or 1)],
+            [sys.executable, "-m", "liif_cli.io.trial", str(info.path), str(page or 1)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -79,4 +80,4 @@ if __name__ == "__main__":
     # where memory runs out, this process shall be the one that goes
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    read_all(Path(sys.argv[1]), int(sys.argv[2]))
+    read_all(location(sys.argv[1]), int(sys.argv[2]))

@@ -23,6 +23,7 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import write_atomically
+from liif_cli.io.place import is_url, location
 from liif_cli.plan.spec import RenderSpec
 
 VERSION = 1
@@ -130,6 +131,8 @@ class PlanFile:
 
     def place(self, path: Path, given: str) -> Path:
         """A path of the plan at ``path``, as a process of any working folder finds it."""
+        if is_url(given):
+            return location(given)
         return Path(os.path.normpath(path.absolute().parent / given))
 
 

@@ -574,6 +574,9 @@ def _memory_sides(
         yield from ((min(n, out_shape[0]), min(n, out_shape[1])) for n in (512, 256))
 
 
+_DISK_CURE_REMOTE = "free disk space, or set TMPDIR to a folder on another disk"
+
+
 def disk_slack(needed: int) -> int:
     """Bytes to keep free beside what an output needs: as many again, 64 MiB at most."""
     return min(DISK_SLACK, needed)
@@ -600,8 +603,10 @@ def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFac
     # a store becomes a Zarr output as it is, but for a part that begins inside a shard
     aligned = region.row_off % layout.shard == region.col_off % layout.shard == 0
     copied = 0 if aligned or output.format != "zarr" else 1
-    parts = {"store": raw} if layout.via_store else {}
-    parts[f"{output.format} and its levels"] = int(raw * (copied + output.disk))
+    parts = {"store": raw} if layout.via_store and not output.remote else {}
+    # a store in a bucket, and its levels, take nothing of this machine's disk
+    if not (output.remote and layout.via_store and output.format == "zarr"):
+        parts[f"{output.format} and its levels"] = int(raw * (copied + output.disk))
     if layout.unpack:
         parts["unpacked input"] = math.prod(source.shape) * np.dtype(source.dtype).itemsize
     parts["slack"] = disk_slack(sum(parts.values()))
@@ -614,6 +619,8 @@ def _disk(layout: _Layout, output: OutputFacts, region: Window, source: InputFac
             needed,
             free,
             parts,
-            "free disk space or give an OUTPUT on another disk",
+            _DISK_CURE_REMOTE
+            if output.remote
+            else "free disk space or give an OUTPUT on another disk",
         )
     return needed

@@ -208,7 +208,8 @@ class OutputFacts:
     """Where the output goes, and what its format holds and takes (see ``io.base.Exporter``).
 
     ``disk_free`` is the free bytes of its file system, ``disk_held`` those that a half-rendered
-    store of it takes already.
+    store of it takes already; both of this machine, where the output is put into a bucket
+    (``remote``).
     """
 
     path: str
@@ -225,3 +226,4 @@ class OutputFacts:
     nodata: bool = True
     memory: float = 2.0
     disk: float = 1.0
+    remote: bool = False

@@ -70,6 +70,21 @@ class ScaleType(_TextType):
         return value if isinstance(value, SizeRequest) else SizeRequest.from_scale(value)
 
 
+class PlaceType(_TextType):
+    """A path of this machine, or a URL of a bucket."""
+
+    name = "PATH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        # it brings numpy along, which --help does without
+        from liif_cli.io.place import location
+
+        return location(value)
+
+
+PLACE = PlaceType()
+
+
 class AliasType(click.Choice):  # type: ignore[type-arg]
     """A choice that also knows other words for the same."""
 

@@ -100,6 +100,19 @@ def test_the_slurm_script(place: Path) -> None:
     assert len(digests(place / "large")) == COUNT
 
 
+@pytest.mark.slow
+def test_the_rehearsal_with_moto(place: Path) -> None:
+    (script,) = (block for block in blocks("sh") if "moto.server" in block)
+    python = place / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    lines = [line for line in script.splitlines() if not line.startswith("pip ")]
+    assert lines[-1] == "kill $moto"
+    done = shell(place, "\n".join(["set -e", *lines]))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("intact") == COUNT
+
+
 def test_the_job_of_kubernetes(place: Path) -> None:
     (text,) = blocks("yaml")
     job = yaml.safe_load(text)

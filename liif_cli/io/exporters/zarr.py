@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,15 @@ class ZarrExporter:
                 finish(_copy(pixels, path, info), path, info)
 
 
-def finish(store: Any, path: Path, info: OutputInfo) -> None:
-    """Make a complete store an OME-Zarr image; ``path`` gives its name.
+def finish(
+    store: Any,
+    path: Path,
+    info: OutputInfo,
+    before: Callable[[int], None] = lambda size: None,
+) -> None:
+    """Make a complete store an OME-Zarr image.
+
+    ``path`` gives its name; ``before`` is that of ``TileStore.annotate``.
 
     Raises:
         OutputError: a damaged shard, permission, a full disk.
@@ -69,7 +77,7 @@ def finish(store: Any, path: Path, info: OutputInfo) -> None:
     levels = build_levels(store.base, store.path, codec_workers(), weighing)
     attributes = {"ome": ome_attributes(final_name(path).stem, levels, info), **_attributes(info)}
     # one put: from here on it is an image
-    store.annotate(attributes, levels=len(levels))
+    store.annotate(attributes, len(levels), before)
 
 
 def _copy(pixels: PixelReader, path: Path, info: OutputInfo) -> Any:

@@ -8,6 +8,8 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,6 +28,7 @@ from liif_cli.io.georeference import CODES, Georeference
 from liif_cli.io.lab import to_srgb
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
+from liif_cli.io.place import ObjectPath
 from liif_cli.io.refusals import (
     check_finite,
     damaged,
@@ -60,6 +63,8 @@ _MASK_SUFFIX = ".msk"
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 """Orientation -> axes that libtiff flips for it."""
+_REQUESTS = 8
+"""Tiles of an object that are fetched at once."""
 _ALL = -1
 """Key of a page that is kept as a whole."""
 _CACHE_BYTES = 32 * 2**20
@@ -90,6 +95,7 @@ class TiffSource:
 
     _mask: TiffSource | None = None
     format = "tiff"
+    by_parts = True
     damage = ""
     suffixes = (".tif", ".tiff", ".btf", ".tf8")
     reads = abilities(
@@ -130,7 +136,7 @@ class TiffSource:
         self._lock = Lock()
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
         try:
-            with reading(path), tifffile.TiffFile(path) as tiff:
+            with reading(path), _opened(path) as file, tifffile.TiffFile(file) as tiff:
                 if not view.plain:
                     self._axes, self._measured = _axes(tiff), _measured(tiff)
                     self._open(path, _plane(path, tiff, view), -1, 1, 1)
@@ -229,6 +235,7 @@ class TiffSource:
             ),
             xmp=_xmp(page, metadata),
             by_window=not self._by_libtiff,
+            by_parts=page.is_tiled and not self._by_libtiff,
             stated_range=_stated_range(page) if dtype.kind == "f" else None,
             page=number,
             pages=pages,
@@ -378,6 +385,8 @@ class TiffSource:
         dtype = np.dtype(self._page.dtype).newbyteorder("=")
         out = np.empty((window.height, window.width, self._samples), dtype)
         grid = self._grid
+        if isinstance(self._path, ObjectPath):
+            self._fetch(window)
         for part in grid.split(window):
             row, col = part.row_off // grid.tile_height, part.col_off // grid.tile_width
             inside = part.relative_to(grid.tile(row, col)).to_slices()
@@ -387,6 +396,26 @@ class TiffSource:
                 samples = slice(plane, plane + 1) if self._separate else slice(None)
                 out[rows, cols, samples] = self._segment(index)[inside]
         return out
+
+    def _fetch(self, window: Window) -> None:
+        """Put the tiles of a window into the cache, several at once: a server is far away."""
+        grid, planes = self._grid, self._samples if self._separate else 1
+        tiles = [
+            (part.row_off // grid.tile_height) * grid.cols + part.col_off // grid.tile_width
+            for part in grid.split(window)
+        ]
+        wanted = [plane * len(grid) + tile for plane in range(planes) for tile in tiles]
+        # those that would push out others of the same window are fetched when their turn comes
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            for _ in pool.map(self._segment, wanted[: self._cache_size // 2]):
+                pass
+
+    def _coded(self, offset: int, count: int) -> bytes:
+        if isinstance(self._path, ObjectPath):
+            return self._path.read_range(offset, count) if count else b""
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return file.read(count)
 
     def _whole(self) -> Pixels:
         """The page as libtiff shows it: what is rare, and what tifffile does not decode."""
@@ -414,9 +443,8 @@ class TiffSource:
             if index in self._cache:
                 self._cache.move_to_end(index)
                 return self._cache[index]
-        with reading(self._path), self._path.open("rb") as file:
-            file.seek(self._offsets[index])
-            data = file.read(self._counts[index])
+        with reading(self._path):
+            data = self._coded(self._offsets[index], self._counts[index])
         if len(data) < self._counts[index]:
             raise truncated(self._path, "it became shorter")
         try:
@@ -445,6 +473,11 @@ class TiffSource:
         """Drop the cache; no file is held open."""
         with self._lock:
             self._cache.clear()
+
+
+def _opened(path: Path) -> Any:
+    """What tifffile reads: a path, or an object as a file."""
+    return path.open("rb") if isinstance(path, ObjectPath) else nullcontext(path)
 
 
 def _axes(tiff: Any) -> tuple[tuple[str, int], ...]:

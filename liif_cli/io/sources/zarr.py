@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from liif_cli.io.abilities import abilities
 from liif_cli.io.base import DTYPES, ImageInfo, Pixels, View
 from liif_cli.io.georeference import Georeference
 from liif_cli.io.metadata import Metadata
+from liif_cli.io.place import ObjectPath
 from liif_cli.io.refusals import (
     check_finite,
     check_regular,
@@ -25,8 +27,9 @@ from liif_cli.io.refusals import (
 )
 from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 
-_MARKERS = ("zarr.json", ".zarray", ".zgroup")
-_METADATA = (*_MARKERS, ".zattrs", ".zmetadata")
+MARKERS = ("zarr.json", ".zarray", ".zgroup")
+"""Names of files that make their folder a store."""
+_METADATA = (*MARKERS, ".zattrs", ".zmetadata")
 _MOST_METADATA = 64 * 2**20
 # zarr takes apart what it reads without looking first
 _DAMAGE = (*DAMAGE, OSError)
@@ -37,8 +40,12 @@ _ROWS, _COLS, _CHANNELS = "y", "x", "c"
 
 def is_zarr_store(path: Path) -> bool:
     """Whether a path is the folder of a Zarr array or group."""
+    if isinstance(path, ObjectPath):
+        # of HTTP nothing can be listed, and some servers take a question amiss
+        asked = not path.read_only or path.suffix.lower() == ".zarr"
+        return asked and any((path / marker).is_file() for marker in MARKERS)
     # os.path's answer is no where pathlib's is an error: in a folder that may not be entered
-    return any(os.path.isfile(path / marker) for marker in _MARKERS)
+    return any(os.path.isfile(path / marker) for marker in MARKERS)
 
 
 class ZarrSource:
@@ -58,6 +65,7 @@ class ZarrSource:
 
     format = "zarr"
     damage = ""
+    by_parts = True
     suffixes = (".zarr",)
     reads = abilities(
         "8",
@@ -126,6 +134,7 @@ class ZarrSource:
             exif=metadata.decoded("EXIF", attributes.get("exif")),
             xmp=metadata.decoded("XMP", attributes.get("xmp")),
             by_window=True,
+            by_parts=True,
             georeference=Georeference.from_dict(attributes.get("georeference")),
             dropped=metadata.dropped,
             pixel_size=_pixel_size(attributes, view.level),
@@ -177,6 +186,12 @@ def _check_files(path: Path) -> None:
     Raises:
         InputError: it does, or metadata are larger than any.
     """
+    if isinstance(path, ObjectPath):
+        for name in _METADATA:
+            with contextlib.suppress(FileNotFoundError):
+                if (size := (path / name).stat().st_size) > _MOST_METADATA:
+                    raise damaged(path, f"{name} of {size:,} bytes")
+        return
     for folder, _, names in os.walk(path):
         for name in names:
             entry = Path(folder, name)
@@ -191,9 +206,10 @@ def _open(path: Path, level: int) -> tuple[Any, list[str] | None, dict[str, Any]
     import zarr.errors
 
     from liif_cli.io.tilestore import is_tile_store
+    from liif_cli.io.zarrstores import reading_store
 
     try:
-        found: Any = zarr.open(str(path), mode="r")
+        found: Any = zarr.open(reading_store(path), mode="r")
         if isinstance(found, zarr.Array):
             names = getattr(found.metadata, "dimension_names", None)
             known = _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
