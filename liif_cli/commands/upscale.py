@@ -75,8 +75,9 @@ def upscale(
     A folder is walked with its subfolders and mirrored under OUTPUT, the last argument. OUTPUT may
     be a file where there is one image, or left out then: photo.jpg becomes photo-4x.jpg. Both may
     be URLs of buckets (s3, gs, az; https to read). Outputs that the same command finished before
-    are skipped; after an interruption the same command resumes. With other options, or another input, a half-rendered output is only started afresh
-    with --overwrite. An input on which an earlier run died is set aside until it changes;
+    are skipped; after an interruption the same command resumes. With other options, or another
+    input, a half-rendered output is only started afresh with --overwrite. An input on which an
+    earlier run died is set aside until it changes;
     --overwrite tries it again.
 
     \b
