@@ -40,6 +40,7 @@ from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.exporters.zarr import finish
 from liif_cli.io.place import is_object, location
 from liif_cli.io.pngcolour import profile_of
+from liif_cli.io.pyramid import GrowingLevels, Weighing
 from liif_cli.io.refusals import damaged as damaged_input
 from liif_cli.io.tilestore import TileStore, damaged, is_draft
 from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
@@ -131,6 +132,7 @@ class ImageRun:
         self._source: Source | None = source
         self._store: TileStore | None = None
         self._array: ArrayPixels | None = None
+        self._levels: GrowingLevels | None = None
         self._missing: set[Window] = set()
 
     def open(self, *, tidy: bool = True) -> int:
@@ -162,6 +164,10 @@ class ImageRun:
             self._array = ArrayPixels(*plan.region.shape, plan.channels, plan.dtype)
             return 0
         self._store = self._open_store()
+        if plan.output_format == "zarr" and plan.region == plan.canvas:
+            weighing = Weighing.of(output_info(plan, self.info))
+            with output_errors(self.output):
+                self._levels = GrowingLevels(self._store, weighing)
         self._missing = set(self._store.missing())
         # from here on the shards are anybody's
         self.claims.release(claim_path(self.output))
@@ -267,6 +273,8 @@ class ImageRun:
             pixels = full
         with output_errors(self.output):
             store.write_shard(shard, pixels)
+            if self._levels is not None:
+                self._levels.add(shard, pixels)
 
     def render(self, task: RenderTask) -> None:
         """Render one task and put its pixels where they belong; in fp32 where it must be.

@@ -146,8 +146,85 @@ def build_levels(
     Raises:
         OutputError: a damaged shard, permission, a full disk.
     """
-    shard = max(base.chunk, base.grid.tile_height // 2 // base.chunk * base.chunk)
+    shard = _level_shard(base)
     return [base, *_build(base, folder, base.chunk, shard, SMALLEST, workers, weighing)]
+
+
+def _level_shard(base: ShardedArray) -> int:
+    return max(base.chunk, base.grid.tile_height // 2 // base.chunk * base.chunk)
+
+
+class GrowingLevels:
+    """The reduced levels of a store, made while its shards are, from what is in memory then.
+
+    A level's shard is made by whoever put the last of the shards under it, in whatever process; two
+    that do so at once put the same. What a killed one left out, ``build_levels`` makes. Threads may
+    use it at once.
+
+    Args:
+        store: that will become an image with its levels.
+        weighing: what counts how much.
+
+    Raises:
+        OutputError: the arrays of the levels cannot be made.
+    """
+
+    def __init__(self, store: TileStore, weighing: Weighing = PLAIN) -> None:
+        base, self._weighing = store.base, weighing
+        shapes = level_shapes(base.height, base.width)[1:]
+        self._levels = [base]
+        for number, shape in enumerate(shapes, 1):
+            path = store.path / str(number)
+            self._levels.append(_level(path, shape, base, base.chunk, _level_shard(base)))
+
+    def add(self, window: Window, pixels: Pixels) -> None:
+        """Halve a shard of full resolution that was put.
+
+        Args:
+            window: of the shard.
+            pixels: (window.height, window.width, channels).
+
+        Raises:
+            OutputError: a damaged shard below, permission, a full disk.
+        """
+        self._add(0, window, pixels)
+
+    def _add(self, number: int, window: Window, pixels: Pixels | None) -> None:
+        if number + 1 >= len(self._levels):
+            return
+        finer, level = self._levels[number : number + 2]
+        half = Window.between(
+            window.row_off // 2,
+            -(-window.row_stop // 2),
+            window.col_off // 2,
+            -(-window.col_stop // 2),
+        )
+        for part in level.grid.split(half):
+            shard = level.grid.holder(part)
+            if level.has_shard(*level.position(shard)):
+                continue
+            below = _below(shard, finer)
+            if pixels is not None and below.intersect(window) == below:
+                source: PixelReader = _Moved(ArrayLevel(pixels), finer, window)
+            elif all(finer.has_shard(*finer.position(one)) for one in finer.grid.split(below)):
+                source = finer
+            else:
+                continue
+            _make(source, level, shard, self._weighing)
+            self._add(number + 1, shard, None)
+
+
+class _Moved:
+    """Pixels of a window of a level, read as the level is."""
+
+    def __init__(self, pixels: ArrayLevel, level: PixelReader, window: Window) -> None:
+        self.pixels, self.window = pixels, window
+        self.height, self.width, self.channels = level.height, level.width, level.channels
+        self.dtype = level.dtype
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels), a view."""
+        return self.pixels.read(window.relative_to(self.window))
 
 
 @contextmanager
@@ -240,7 +317,8 @@ def _level(
     path: Path, shape: tuple[int, int], base: PixelReader, chunk: int, shard: int
 ) -> ShardedArray:
     """The array of a level, made anew where it is not what it should be."""
-    if path.exists():
+    # a folder without metadata is what another process is about to make
+    while (path / "zarr.json").is_file():
         try:
             found = ShardedArray.open(path)
             facts = (found.height, found.width, found.channels, found.dtype, found.chunk)
@@ -248,35 +326,46 @@ def _level(
             if same and found.grid.tile_height == shard:
                 return found
         except OutputError:
-            pass  # its making was cut short, or its metadata are damaged
+            pass  # its metadata are damaged
         with output_errors(path):
             drop(path)
-    return ShardedArray.create(
-        path,
-        height=shape[0],
-        width=shape[1],
-        channels=base.channels,
-        dtype=base.dtype,
-        chunk=chunk,
-        shard=shard,
-    )
+    try:
+        return ShardedArray.create(
+            path,
+            height=shape[0],
+            width=shape[1],
+            channels=base.channels,
+            dtype=base.dtype,
+            chunk=chunk,
+            shard=shard,
+        )
+    except OutputError:
+        # another process was faster
+        if not (path / "zarr.json").is_file():
+            raise
+        return ShardedArray.open(path)
 
 
 def _fill(finer: PixelReader, level: ShardedArray, workers: int, weighing: Weighing) -> None:
     """Make the missing shards of ``level`` from the finer one, in threads."""
 
     def make(window: Window) -> None:
-        planes: Planes = np.empty((level.channels, *window.shape), level.dtype)
-        for strip in TileGrid(window.height, window.width, level.chunk, window.width):
-            part = Window(window.row_off + strip.row_off, window.col_off, strip.height, strip.width)
-            found = _planes(finer, _below(part, finer))
-            planes[(slice(None), *strip.to_slices())] = weighing.halve(found)
-        level.write_planes(window, planes)
+        _make(finer, level, window, weighing)
 
     raw = level.grid.tile_height * level.grid.tile_width * level.channels * level.dtype.itemsize
     # the shard, what is read for a strip of it, and what the codecs hold of it
     most = max(1, _THREAD_BYTES // (6 * raw))
     _in_threads(make, level.missing(), min(workers, most))
+
+
+def _make(finer: PixelReader, level: ShardedArray, window: Window, weighing: Weighing) -> None:
+    """Make one shard of ``level`` from the finer one."""
+    planes: Planes = np.empty((level.channels, *window.shape), level.dtype)
+    for strip in TileGrid(window.height, window.width, level.chunk, window.width):
+        part = Window(window.row_off + strip.row_off, window.col_off, strip.height, strip.width)
+        found = _planes(finer, _below(part, finer))
+        planes[(slice(None), *strip.to_slices())] = weighing.halve(found)
+    level.write_planes(window, planes)
 
 
 def _planes(pixels: PixelReader, window: Window) -> Planes:

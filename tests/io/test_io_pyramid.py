@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from threading import Thread
+
 import numpy as np
 import pytest
 
 from liif_cli.errors import OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io import pyramid
-from liif_cli.io.pyramid import build_levels, halve, level_shapes, reduced_levels
+from liif_cli.io.pyramid import (
+    GrowingLevels,
+    Weighing,
+    build_levels,
+    halve,
+    level_shapes,
+    reduced_levels,
+)
 from liif_cli.io.tilestore import TileStore
 
 
@@ -131,3 +140,94 @@ def test_levels_for_an_exporter(tmp_path, picture, reader, limit, monkeypatch):
         check(levels, pixels)
         assert (levels[-1].height, levels[-1].width) == (1, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def stored(path, pixels, shard, chunk=16) -> TileStore:
+    height, width, channels = pixels.shape
+    return TileStore.create(
+        path,
+        height=height,
+        width=width,
+        channels=channels,
+        dtype=pixels.dtype,
+        chunk=chunk,
+        shard=shard,
+        fingerprint="f",
+    )
+
+
+def content(path) -> dict[str, bytes]:
+    files = (file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("shard", [16, 32, 48, 64])
+@pytest.mark.parametrize("size", [(130, 201), (64, 64), (17, 300)])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_levels_made_with_their_shards_are_those_made_at_the_end(
+    tmp_path, shard, size, alpha, monkeypatch
+):
+    monkeypatch.setattr(pyramid, "SMALLEST", 20)
+    monkeypatch.setattr(pyramid.level_shapes, "__defaults__", (20,))
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (*size, 4), dtype=np.uint8)
+    weighing = Weighing(alpha=alpha)
+    grown, built = (stored(tmp_path / name, pixels, shard) for name in ("grown", "built"))
+    levels = [GrowingLevels(grown, weighing) for _ in range(2)]
+    windows = list(grown.grid)
+    rng.shuffle(windows)
+    for window in grown.grid:
+        built.write_shard(window, pixels[window.to_slices()])
+    build_levels(built.base, built.path, 1, weighing)
+
+    def work(part, own):
+        for window in part:
+            grown.write_shard(window, pixels[window.to_slices()])
+            own.add(window, pixels[window.to_slices()])
+
+    # two processes, each with its own view of the same store
+    threads = [Thread(target=work, args=(windows[at::2], levels[at])) for at in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert content(tmp_path / "grown") == content(tmp_path / "built")
+
+
+def test_no_level_is_made_of_shards_that_are_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(pyramid.level_shapes, "__defaults__", (20,))
+    pixels = np.full((64, 64, 1), 9, np.uint8)
+    store = stored(tmp_path / "s", pixels, 32)
+    levels = GrowingLevels(store)
+    first, *rest = store.grid
+    store.write_shard(first, pixels[first.to_slices()])
+    levels.add(first, pixels[first.to_slices()])
+    # 64 -> 32 in shards of 16 -> 16: one of four is there
+    assert sorted(name for name in content(store.path) if "/c/" in name) == [
+        "0/c/0/0/0",
+        "1/c/0/0/0",
+    ]
+    for window in rest:
+        store.write_shard(window, pixels[window.to_slices()])
+        levels.add(window, pixels[window.to_slices()])
+    assert "2/c/0/0/0" in content(store.path)
+
+
+def test_processes_that_make_the_same_levels_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(pyramid.level_shapes, "__defaults__", (20,))
+    for number in range(20):
+        store = stored(tmp_path / str(number), np.zeros((64, 64, 1), np.uint8), 32)
+        failed = []
+
+        def make(store=store, failed=failed):
+            try:
+                GrowingLevels(TileStore.open(store.path))
+            except Exception as error:
+                failed.append(error)
+
+        threads = [Thread(target=make) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
