@@ -43,6 +43,7 @@ from liif_cli.engine.record import (
 )
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.results import BatchReport, one_line
+from liif_cli.engine.run import ALL_TASKS
 from liif_cli.engine.schedule import Scheduler, Settled
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import (
@@ -145,8 +146,8 @@ class Batch:
         pairs: the images in the order of the work, where that is known; else they are looked for.
 
     Attributes:
-        start_at: where the work on an image of many tasks begins, as a part of them, so that
-            several processes meet as late as they can.
+        part: which tasks of an image of many come first, so that several processes meet as late
+            as they can.
 
     Raises:
         UsageError: nothing to do, a clash of outputs, an unknown model or device, an option that
@@ -173,7 +174,7 @@ class Batch:
         self._told_of_bits = False
         self._stale: dict[Path, set[str]] = {}
         self.left_out: list[Path] = []
-        self.start_at = 0.0
+        self.part = ALL_TASKS
         inputs = [input] if isinstance(input, Path) else list(input)
         self.pairs: list[Pair] = pairs or discover_all(
             inputs,

@@ -257,6 +257,11 @@ def task_claim_path(output: Path, task: int) -> Path:
     return output.parent / FOLDER / f"{cover(output.name)}.{task}{_SUFFIX}"
 
 
+def is_task_claim(path: Path) -> bool:
+    """Whether a claim is of one task, and not of a whole output."""
+    return re.search(rf"\.\d+{re.escape(_SUFFIX)}$", path.name) is not None
+
+
 def _read(path: Path) -> Owner | None:
     """The owner that a claim names, unknown where it cannot be read; None without a claim."""
     try:

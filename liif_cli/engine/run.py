@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +50,21 @@ from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
 
 log = logging.getLogger(__name__)
+
+
+_AT_ONCE = 8
+"""Tasks of others' slices that are begun before the next look at what is left."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """A part of the tasks of an image: from ``start`` on, from 0 to 1, a ``share`` of them."""
+
+    start: float = 0.0
+    share: float = 1.0
+
+
+ALL_TASKS = Slice()
 
 
 class ArrayPixels:
@@ -98,6 +115,8 @@ class ImageRun:
             time in which other processes may share the tasks.
         replaces: fingerprint of the unfinished store of other work that may be dropped.
         strict: an input that its decoder had to mend is an error, not a warning.
+        patient: leave a task alone that another process has claimed; else it is rendered by both,
+            and the first one's pixels stay.
     """
 
     def __init__(
@@ -113,6 +132,7 @@ class ImageRun:
         replaces: str = "",
         *,
         strict: bool = False,
+        patient: bool = True,
     ) -> None:
         # for the colour profile and the resolution, of the file as it was
         self.plan, self.info, self.model = plan, source.info, model
@@ -127,6 +147,9 @@ class ImageRun:
         # out of time: tasks were left out, so that the image is not finished
         self.cut = False
         self.strict = strict
+        # does not wait for others' tasks, but does them as well
+        self.patient = patient
+        self.task_seconds = 0.0
         # taken by the first one who says it
         self._told_of_damage = threading.Lock()
         self._source: Source | None = source
@@ -241,13 +264,28 @@ class ImageRun:
             attributes=store_attributes(plan, f"liif {__version__}"),
         )
 
-    def tasks(self, start: float = 0.0) -> Iterator[RenderTask]:
-        """Tasks that are left to render, from a part of them on: 0.5 begins with the middle one."""
+    def tasks(self, part: Slice = ALL_TASKS) -> Iterator[RenderTask]:
+        """Tasks that are left to render: those of a slice first, in their order.
+
+        Then what is left of the others', at random, with a new look every few of them at what
+        others have done by then: of thousands of tasks nearly all are.
+        """
         tasks = list(self.plan.tasks())
-        first = int(start * len(tasks))
-        for task in tasks[first:] + tasks[:first]:
-            if self._store is None or any(True for _ in self._outputs(task)):
-                yield task
+        first = int(part.start * len(tasks))
+        tasks = tasks[first:] + tasks[:first]
+        own = math.ceil(part.share * len(tasks))
+        yield from filter(self._left_out, tasks[:own])
+        rest = tasks[own:]
+        random.shuffle(rest)
+        while rest and self._store is not None:
+            self._missing = set(self._store.missing())
+            rest = list(filter(self._left_out, rest))
+            yield from rest[:_AT_ONCE]
+            rest = rest[_AT_ONCE:]
+
+    def _left_out(self, task: RenderTask) -> bool:
+        """Whether anything of a task was not done when this process last looked."""
+        return self._store is None or any(True for _ in self._outputs(task))
 
     def _outputs(self, task: RenderTask) -> Iterator[Window]:
         """Windows of the whole output that the task has still to render."""
@@ -292,12 +330,14 @@ class ImageRun:
         claim = task_claim_path(self.output, task.number)
         with output_errors(self.output):
             owner = self.claims.take(claim)
-        if owner is not None:
+        if owner is not None and self.patient:
             self.elsewhere[claim] = owner
             return
+        started = time.monotonic()
         try:
             if outputs := self._left(task, self._store):
                 self._render_task(task, outputs)
+                self.task_seconds = time.monotonic() - started
         finally:
             self.claims.release(claim)
 

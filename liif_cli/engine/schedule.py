@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liif_cli.engine.claims import InWork, Owner, claim_path
+from liif_cli.engine.claims import InWork, Owner, claim_path, is_task_claim
 from liif_cli.engine.events import EndedElsewhere, ImageFailed, ImageSkipped, PassedOver, PlanMade
 from liif_cli.engine.pool import Job
 from liif_cli.engine.record import OutputState, make_folder, output_state, remove_stale_work
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 Settled = Callable[[Pair], "tuple[str, str] | None"]
 """What other processes made of an image: its status and its error."""
 
+_PATIENCE, _PATIENCE_HERE = (1.0, 0.5), (10.0, 3.0)
+"""For how long others' tasks are waited for, in seconds at least, and in own tasks: on this machine
+others live and use its cores; another one may be dead, and would be waited for in vain."""
 _POLLS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between two looks at what is in work elsewhere; the last one from then on."""
 
@@ -65,6 +68,8 @@ class Scheduler:
         self._results: dict[Path, ImageResult] = {}
         self._passed: dict[Path, dict[Path, Owner]] = {}
         self._said: set[Path] = set()
+        self._impatient: set[Path] = set()
+        self._task_seconds = 0.0
         self._memory = 0
         self._running = 0
         self._changed = threading.Condition()
@@ -97,8 +102,12 @@ class Scheduler:
             pairs = self._free()
 
     def _free(self) -> list[Pair]:
-        """Images that were passed over and may be free by now; waits for the first one."""
-        polls = iter(_POLLS)
+        """Images that were passed over and may be free by now; waits for the first one.
+
+        Tasks that others are at are not waited for longer than a few of this process's own took:
+        whoever has them may be slow, or dead on another machine. Then both do them.
+        """
+        polls, waited = iter(_POLLS), 0.0
         with self._changed:
             # whoever runs still may be passed over
             while self._running and not self.stop.is_set():
@@ -106,17 +115,27 @@ class Scheduler:
         while self._passed and not self.stop.is_set() and not self.until.over:
             seconds = next(polls, _POLLS[-1])
             self.stop.wait(seconds)
+            waited += seconds
             claims = self.batch.claims
-            free = {
+            slow = {path for path, owners in self._passed.items() if self._slow(owners, waited)}
+            free = slow | {
                 path
                 for path, owners in self._passed.items()
                 if not any(claims.owner(claim) for claim in owners)
             }
             if free:
+                self._impatient |= slow
                 for path in free:
                     del self._passed[path]
                 return [pair for pair in self.batch.pairs if pair.input in free]
         return []
+
+    def _slow(self, owners: Mapping[Path, Owner], waited: float) -> bool:
+        """Whether the tasks that others are at have been waited for long enough."""
+        here = any(owner.here for owner in owners.values())
+        least, tasks = _PATIENCE_HERE if here else _PATIENCE
+        longest = max(least, tasks * self._task_seconds)
+        return waited > longest and all(map(is_task_claim, owners))
 
     def _image(self, pair: Pair) -> Iterator[Job]:
         """Jobs of one image."""
@@ -210,6 +229,7 @@ class Scheduler:
                     batch.claims,
                     draft.replaces,
                     strict=batch.spec.strict,
+                    patient=location(plan.input) not in self._impatient,
                 )
         except BaseException:
             source.close()
@@ -308,6 +328,7 @@ class Scheduler:
             self._release(run.plan)
 
     def _end(self, run: ImageRun) -> None:
+        self._task_seconds = run.task_seconds or self._task_seconds
         if self.stop.is_set() or run.cut:
             self._shares[run.input] = run.share()
             run.close()
@@ -358,7 +379,7 @@ class _ImageJobs:
 
     def jobs(self) -> Iterator[Job]:
         try:
-            for task in self.run.tasks(self.scheduler.batch.start_at):
+            for task in self.run.tasks(self.scheduler.batch.part):
                 if self.run.error is not None or self.scheduler.stop.is_set():
                     break
                 if self._out_of_time():

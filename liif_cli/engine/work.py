@@ -22,6 +22,7 @@ from liif_cli.engine.events import Event, Listener
 from liif_cli.engine.journal import Journal, Known, begun, state_folder
 from liif_cli.engine.machine import numerics_of, resolve_device, resolve_precision
 from liif_cli.engine.results import BatchReport
+from liif_cli.engine.run import Slice
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import store_path
 from liif_cli.errors import OutputError, UsageError
@@ -151,7 +152,7 @@ def work(order: WorkOrder, listen: Listener, until: TimeWindow = ALWAYS) -> Batc
             root, output, plan.spec, suffix=plan.suffix, listen=heard, pairs=_ordered(pairs, order)
         )
         _check_model(plan, batch)
-        batch.start_at = order.index / order.of
+        batch.part = Slice(order.index / order.of, 1 / order.of)
         if order.again:
             for name, entry in list(known.entries.items()):
                 if entry.failures:

@@ -11,14 +11,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from PIL import Image
 
+from liif_cli.cli import liif
+from liif_cli.engine.claims import task_claim_path
 from tests.commands.test_kills import pixels_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,3 +203,32 @@ def test_a_torn_store_without_an_output_is_begun_afresh(tmp_path: Path) -> None:
     (torn / "0").write_bytes(b"half a shard")
     end(start(tmp_path, "a.zarr", "1.json"))
     assert outputs(tmp_path) == expected
+
+
+def test_tasks_of_a_worker_that_hangs_elsewhere_are_not_waited_for(tmp_path: Path) -> None:
+    """A stopped process of another machine (as its claims say) holds a task; others do it."""
+    tifffile.imwrite(tmp_path / "a.tif", np.full((60, 80, 3), 90, np.uint8), photometric="rgb")
+    output = tmp_path / "o.zarr"
+    claim = task_claim_path(output, 0)
+    claim.parent.mkdir()
+    owner = {"pid": 1, "host": "far", "since": "", "machine": "far", "started": 0.0, "token": "t"}
+    claim.write_text(json.dumps(owner))
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(0.2):
+            os.utime(claim)
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    try:
+        started = time.monotonic()
+        command = ["upscale", tmp_path / "a.tif", output, "--size", "3000x2000", "-m", "bicubic"]
+        found = CliRunner().invoke(liif, [str(word) for word in [*command, "--max-memory", "1GiB"]])
+        assert found.exit_code == 0, found.output
+        assert time.monotonic() - started < 60
+    finally:
+        ended.set()
+        heart.join()
+    assert output.is_dir()
+    assert json.loads(claim.read_text())["host"] == "far", "what is another's stays"
