@@ -63,7 +63,7 @@ class Deaths:
 
     def __init__(self, folder: Path, *, again: bool = False, write: bool = True) -> None:
         # nothing is locked or appended to in a bucket: its journal lies on this machine
-        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:24]
+        digest = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:24]
         self._folder = lasting_folder(f"journal-{digest}") if is_object(folder) else folder
         self._lasting = is_object(folder)
         self._again, self._write = again, write

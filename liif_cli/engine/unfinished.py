@@ -28,7 +28,7 @@ def store_path(output: Path) -> Path:
 def unpacked_path(output: Path) -> Path:
     """Where the unpacked input of an output lies while it is rendered, on this machine."""
     if is_object(output):
-        digest = hashlib.sha256(str(output).encode()).hexdigest()[:24]
+        digest = hashlib.sha256(str(output).encode(errors="surrogateescape")).hexdigest()[:24]
         return run_folder() / f"{digest}.partial.npy"
     return output.with_name(f".{cover(output.name)}.partial.npy")
 

@@ -121,7 +121,7 @@ def test_a_store_that_cannot_be_read_is_not_dropped_unasked(
     interrupted(photo, out, spec_of())
     (store_path(out) / "zarr.json").write_text("{")
     error = error_of(upscale_batch(photo, out, spec_of(), listen=events))
-    assert "cannot be gone on with" in error
+    assert "cannot be resumed" in error
     assert list(store_path(out).rglob("*"))
     assert upscale_batch(photo, out, spec_of(overwrite=True), listen=events).exit_code == 0
 
