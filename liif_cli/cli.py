@@ -21,6 +21,8 @@ import click
 
 from liif_cli import __version__
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, LiifError, printable
+from liif_cli.ui.settings import PREFIX
+from liif_cli.ui.settings import read as read_settings
 from liif_cli.ui.streams import open_closed_streams, tolerant_streams
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -34,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("liif_cli.commands.models:models", "List the models that come with liif."),
     "sample": ("liif_cli.commands.sample:sample", "Write a few generated images to try liif with."),
     "bench": ("liif_cli.commands.bench:bench", "Measure PSNR and speed of models at any scales."),
+    "config": ("liif_cli.commands.config:config", "Print the settings in force, and where from."),
     "train": ("liif_cli.commands.train:train", "Train a network on a folder of photos."),
     "convert": ("liif_cli.commands.convert:convert", "Convert a published checkpoint."),
 }
@@ -159,10 +162,15 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": PREFIX,
+    },
 )
 @click.version_option(__version__, "--version", prog_name="liif", message="%(prog)s %(version)s")
-def liif() -> None:
+@click.pass_context
+def liif(ctx: click.Context) -> None:
     """Upscale folders of images to any size with LIIF networks, tile by tile, in bounded memory.
 
     \b
@@ -173,6 +181,16 @@ def liif() -> None:
     Exit codes: 0 all done, 1 some failed, 2 wrong usage, 3 interrupted (the same command goes on
     where it stopped).
     """
+    name = ctx.invoked_subcommand
+    settings = read_settings(COMMANDS.__contains__)
+    ctx.obj["settings"] = settings
+    if settings.values.get(name or ""):
+        group = ctx.command
+        assert isinstance(group, click.Group)
+        assert name is not None
+        command = group.get_command(ctx, name)
+        assert command is not None
+        ctx.default_map = {name: settings.default_map(command, name)}
 
 
 def _unexpected(error: Exception, *, verbose: bool) -> str:

@@ -28,6 +28,7 @@ from liif_cli.ui import options
 @options.render_options
 @options.file_options
 @options.overwrite_option
+@options.skip_option
 @click.option("--suffix", default="", metavar="TEXT", help="Put TEXT behind the output names.")
 @options.quiet_option
 @options.verbose_option

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @options.render_options
 @options.file_options
 @options.overwrite_option
+@options.skip_option
 @options.verify_option
 @click.option("--suffix", default="", metavar="TEXT", help="Put TEXT behind the output names.")
 @click.option(
@@ -99,6 +100,7 @@ def upscale(
 
     Exit codes: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 interrupted.
     """
+    options.refuse_unknown_suffix(paths, named, ctx.obj["words"])
     wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
     dpi = dpi or (options.PRINT_DPI if paper else None)
     inputs, output = _inputs_and_output(paths, named, wanted.label, render["format"], quiet=quiet)
@@ -121,6 +123,8 @@ def upscale(
         from liif_cli.ui.progress import batch_progress
         from liif_cli.ui.report import print_summary, report_data
 
+    if render["skip_existing"] and render["overwrite"]:
+        raise UsageError("--skip-existing", got="--overwrite as well", cure="leave one out")
     if render["page"] is not None and render["select"]:
         raise UsageError("--page", got="--select as well", cure="leave one out")
     spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)

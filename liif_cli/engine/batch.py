@@ -53,6 +53,7 @@ from liif_cli.engine.unfinished import (
     unpacked_bytes,
     unpacked_path,
 )
+from liif_cli.engine.verify import verify
 from liif_cli.errors import (
     InputError,
     OutputError,
@@ -503,6 +504,16 @@ class Batch:
                 got=differs,
                 expected="what it was begun with",
                 cure="run the command that began it, or use --overwrite to start afresh",
+            )
+        if state is OutputState.OTHER and self.spec.skip_existing:
+            damage = verify(output).damage
+            if not damage:
+                return OutputState.FINISHED
+            raise OutputError(
+                f"{output} exists",
+                got=f"a file that cannot be read whole: {damage[0].where}: {damage[0].what}",
+                expected="an image",
+                cure="remove it, or use --overwrite to replace it",
             )
         if state is OutputState.OTHER and not self.spec.overwrite:
             raise OutputError(

@@ -64,7 +64,8 @@ class ExportStarted:
 
 @dataclass(frozen=True)
 class ImageDone:
-    """``output`` is finished. ``seconds`` is wall time since its plan."""
+    """``output`` is finished. ``pixels`` are those that this run had to render, ``seconds`` is wall
+    time since its plan."""
 
     input: Path
     output: Path

@@ -16,7 +16,8 @@ _RANKS = ("done", "skipped", "failed", "interrupted")
 class ImageResult:
     """How one image ended: ``status`` is done, skipped, failed or interrupted.
 
-    ``cleanup`` and ``gray`` are those of its plan.
+    ``cleanup`` and ``gray`` are those of its plan. Of its ``pixels`` this run had ``rendered`` to
+    do; the others were there.
     """
 
     input: Path
@@ -28,6 +29,12 @@ class ImageResult:
     error: str | None = None
     cleanup: float = 0.0
     gray: bool = False
+    rendered: int | None = None
+
+    @property
+    def work(self) -> int:
+        """Pixels that this run rendered."""
+        return self.pixels if self.rendered is None else self.rendered
 
 
 @dataclass(frozen=True)

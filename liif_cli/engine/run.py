@@ -150,6 +150,8 @@ class ImageRun:
         # does not wait for others' tasks, but does them as well
         self.patient = patient
         self.task_seconds = 0.0
+        # pixels that this run has to render
+        self.rendered = plan.pixels
         # taken by the first one who says it
         self._told_of_damage = threading.Lock()
         self._source: Source | None = source
@@ -194,7 +196,8 @@ class ImageRun:
         self._missing = set(self._store.missing())
         # from here on the shards are anybody's
         self.claims.release(claim_path(self.output))
-        return plan.pixels - sum(self._rendered(shard).pixels for shard in self._missing)
+        self.rendered = sum(self._rendered(shard).pixels for shard in self._missing)
+        return plan.pixels - self.rendered
 
     def _unpacked(self, source: Source) -> Source:
         log.info("%s: unpacking it to %s", self.input, self.unpacked)
@@ -438,7 +441,7 @@ class ImageRun:
         self._clean()
         self.close()
         seconds = time.monotonic() - self.started
-        self.listen(ImageDone(self.input, self.output, self.plan.pixels, seconds))
+        self.listen(ImageDone(self.input, self.output, self.rendered, seconds))
 
     def _clean(self) -> None:
         """Remove what the finished output was made from."""

@@ -214,7 +214,7 @@ class Scheduler:
         try:
             if not draft.looked:
                 plan, state = batch.look(plan, state, source)
-            if state is not OutputState.DAMAGED:
+            if state not in (OutputState.DAMAGED, OutputState.FINISHED):
                 # somebody may have finished it before it was claimed
                 state = output_state(location(plan.output), plan)
             if state is not OutputState.FINISHED:
@@ -366,6 +366,7 @@ class Scheduler:
                 time.monotonic() - run.started,
                 cleanup=run.plan.cleanup,
                 gray=run.plan.gray,
+                rendered=run.rendered,
             )
 
 

@@ -60,6 +60,7 @@ class RenderSpec:
         max_memory: bytes of the whole process; None is half of the free memory, 4 GiB at most.
         self_ensemble: average the results of the 8 flips and turns of the input.
         overwrite: replace outputs that were made by something else.
+        skip_existing: keep those that can be read whole instead.
         quality: of lossy outputs, 1 to 100; None is the format's own, or the input's where that is
             higher.
         keep_extension: a suffix that changes stays in the output's name: "a.bmp.png".
@@ -93,6 +94,7 @@ class RenderSpec:
     max_memory: int | None = None
     self_ensemble: bool = False
     overwrite: bool = False
+    skip_existing: bool = False
     keep_extension: bool = False
     strict: bool = False
     include: tuple[str, ...] = ()

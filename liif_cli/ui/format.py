@@ -75,6 +75,21 @@ def named(path: Path, error: str) -> str:
     return error if name in error else f"{name}: {error}"
 
 
+class Errors:
+    """The errors of a batch, each said once: where only the names differ it is said shortly."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def said(self, path: Path, error: str) -> str:
+        """An error as it is to be shown: in full where it is the first of its kind."""
+        kind = error.replace(printable(path), "").replace(printable(path.stem), "")
+        first = self._first.setdefault(kind, path.name)
+        if first == path.name:
+            return named(path, error)
+        return f"{printable(path)}: the same as {printable(first)}"
+
+
 def shown(text: object) -> str:
     """Text as it is, for a rich console: without markup, and ``printable``."""
     return escape(printable(text))

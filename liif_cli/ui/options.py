@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from liif_cli.errors import OutputError, UsageError, printable
 from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
@@ -357,6 +358,10 @@ def size_request(
         "--print": _printed(paper, dpi or PRINT_DPI) if paper else None,
     }
     given = {name: value for name, value in choices.items() if value is not None}
+    if len(given) > 1:
+        # what is typed counts before a size of the settings
+        typed = {name: value for name, value in given.items() if not _from_settings(name)}
+        given = typed or given
     if len(given) != 1:
         both = "both " if len(given) == 2 else ""
         raise UsageError(
@@ -369,6 +374,58 @@ def size_request(
     if fit is not None and (name != "--size" or found.width is None or found.height is None):
         raise UsageError("--fit", got=name, expected="--size WxH", cure="leave --fit out")
     return dataclasses.replace(found, fit=fit or "exact") if name == "--size" else found
+
+
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}", re.IGNORECASE | re.ASCII)
+
+
+def refuse_unknown_suffix(paths: Sequence[Path], named: Path | None, words: Sequence[str]) -> None:
+    """Refuse "out.xyz" for one image: a folder of that name is hardly what was meant.
+
+    Args:
+        paths: those of the command line; the last one is the output where ``named`` is None.
+        named: the output where an option names it.
+        words: of the command line, which tell whether there was a slash behind the name.
+
+    Raises:
+        UsageError: no format has such a suffix.
+    """
+    from liif_cli.io import EXPORTERS, exporter_for, image_suffixes, suffix_of
+
+    output = named or (paths[-1] if len(paths) > 1 else None)
+    images = len(paths) if named else len(paths) - 1
+    if output is None or images != 1 or paths[0].is_dir() or output.exists():
+        return
+    known = {suffix for name in EXPORTERS for suffix in exporter_for(name).suffixes}
+    folder = any(word.endswith("/") and word.rstrip("/").endswith(output.name) for word in words)
+    if folder or not _SUFFIX.fullmatch(output.suffix):
+        return
+    if not suffix_of(output.name, known | image_suffixes()):
+        raise UsageError(
+            "OUTPUT",
+            got=f"{output.name}, of no known format",
+            expected="one of " + ", ".join(sorted(known)),
+            cure=f"for a folder of that name put a slash behind it: {output.name}/",
+        )
+
+
+def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Names of models, and files of weights, that begin with what is typed."""
+    from click.shell_completion import CompletionItem
+
+    from liif_cli.models.loader import ALIASES, model_names
+
+    names = [name for name in (*ALIASES, *model_names()) if name.startswith(incomplete)]
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
+def _from_settings(option: str) -> bool:
+    """Whether the value of an option of the running command comes from a file of settings."""
+    ctx = click.get_current_context(silent=True)
+    for parameter in ctx.command.params if ctx else []:
+        if option in parameter.opts and ctx is not None and parameter.name is not None:
+            return ctx.get_parameter_source(parameter.name) is ParameterSource.DEFAULT_MAP
+    return False
 
 
 def _printed(paper: tuple[float, float], dpi: float) -> SizeRequest:
@@ -438,6 +495,15 @@ def overwrite_option(command: F) -> F:
     return click.option("--overwrite", is_flag=True, help="Replace files that are there already.")(
         command
     )
+
+
+def skip_option(command: F) -> F:
+    """``--skip-existing``."""
+    return click.option(
+        "--skip-existing",
+        is_flag=True,
+        help="Keep outputs that are there and can be read whole, whoever made them and however.",
+    )(command)
 
 
 def verify_option(command: F) -> F:
@@ -559,6 +625,7 @@ def render_options(command: F) -> F:
             "-m",
             "--model",
             metavar="NAME|PATH",
+            shell_complete=_model_names,
             help="A name from 'liif models' or a weights file. bicubic and nearest need no "
             "weights; quality is the best of those that come with it. "
             "[default: the one marked in 'liif models']",

@@ -35,11 +35,11 @@ from liif_cli.engine.events import (
 from liif_cli.errors import printable
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.ui.format import (
+    Errors,
     counted,
     deviations,
     duration,
     megapixels,
-    named,
     rate,
     shown,
     sides,
@@ -136,6 +136,7 @@ class PlainProgress:
         self.running: dict[str, Tracker] = {}
         self.lock = threading.Lock()
         self.gone = False
+        self._errors = Errors()
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +158,7 @@ class PlainProgress:
         if isinstance(event, ImageFailed | EndedElsewhere):
             self.begun += str(event.input) not in self.running
             self.running.pop(str(event.input), None)
-            return [f"error: {named(event.input, event.error)}"] if event.error else []
+            return [f"error: {self._errors.said(event.input, event.error)}"] if event.error else []
         if self.quiet:
             return []
         if isinstance(event, BatchStarted):
@@ -230,6 +231,7 @@ class BarProgress:
         self.verbose, self.clock = verbose, clock
         self.lock = threading.Lock()
         self.running: dict[str, tuple[TaskID, Tracker]] = {}
+        self._errors = Errors()
         self.images = self.finished = self.pixels = 0
         self.began = clock()
         self.progress = Progress(
@@ -300,7 +302,7 @@ class BarProgress:
             self._end(event.input)
         elif isinstance(event, ImageFailed | EndedElsewhere):
             self._end(event.input)
-            self._print(f"[bold red]error:[/] {shown(named(event.input, event.error))}")
+            self._print(f"[bold red]error:[/] {shown(self._errors.said(event.input, event.error))}")
 
     def _begin(self, event: PlanMade) -> None:
         plan = event.plan

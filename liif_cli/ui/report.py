@@ -13,7 +13,8 @@ from rich.table import Table
 from liif_cli.engine.results import BatchReport, ImageResult
 from liif_cli.errors import printable
 from liif_cli.io.discover import unread_kind
-from liif_cli.ui.format import counted, duration, megapixels, named, rate, shown
+from liif_cli.io.place import is_object
+from liif_cli.ui.format import counted, duration, megapixels, rate, shown, size_of
 
 LISTED = 8
 """Names on a line at most."""
@@ -26,9 +27,10 @@ def print_summary(report: BatchReport, console: Console) -> None:
         status: sum(result.status == status for result in report.results) for status in STATUSES
     }
     pixels = sum(result.pixels for result in report.results if result.status == "done")
+    work = sum(result.work for result in report.results if result.status == "done")
     values = [(status, str(count)) for status, count in counts.items() if count]
     if pixels:
-        values += [("pixels", megapixels(pixels)), ("speed", rate(pixels, report.seconds))]
+        values += [("pixels", megapixels(pixels)), ("speed", rate(work, report.seconds))]
     values.append(("time", duration(report.seconds)))
     if console.is_terminal:
         table = Table(box=box.SIMPLE_HEAD)
@@ -38,11 +40,13 @@ def print_summary(report: BatchReport, console: Console) -> None:
         console.print(table)
     else:
         _line(console, ", ".join(f"{name} {value}" for name, value in values))
-    failed = [result for result in report.results if result.status == "failed"]
+    if written := _written(report.results):
+        _line(console, shown(written))
+    # what is wrong with each was said when it failed, and is in the report
+    failed = [result.input for result in report.results if result.status == "failed"]
     if failed:
-        _line(console, f"[bold red]failed: {len(failed)} of {len(report.results)}[/]")
-        for result in failed:
-            _line(console, f"  {shown(named(result.input, result.error or 'no reason given'))}")
+        count = f"[bold red]failed: {len(failed)} of {len(report.results)}[/]"
+        _line(console, f"{count}: {shown(_names(failed))}")
     if report.left_out:
         _line(console, shown(left_out(report.left_out)))
     if report.out_of_time:
@@ -69,13 +73,43 @@ def report_data(report: BatchReport) -> dict[str, Any]:
 
 def left_out(paths: Sequence[Path]) -> str:
     """A line that says which files look like images and are not read, some of them by name."""
+    return f"left out, of kinds that are not read: {counted(len(paths), 'file')}: {_names(paths)}"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    """Some of the files' names, and how many more there are."""
     names = ", ".join(path.name for path in paths[:LISTED])
-    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
-    return f"left out, of kinds that are not read: {counted(len(paths), 'file')}: {names}{more}"
+    return names + (f" and {len(paths) - LISTED} more" if len(paths) > LISTED else "")
+
+
+def _written(results: Sequence[ImageResult]) -> str:
+    """Where the outputs of this run are, and what they take; empty where there are none."""
+    outputs = [
+        result.output for result in results if result.status == "done" and result.output is not None
+    ]
+    if not outputs:
+        return ""
+    sizes = [_size(output) for output in outputs]
+    total = "" if None in sizes else f", {size_of(sum(size or 0 for size in sizes))}"
+    if len(outputs) == 1:
+        return f"wrote {outputs[0]}{total}"
+    folder = outputs[0].parent
+    while any(folder not in output.parents for output in outputs):
+        folder = folder.parent
+    return f"wrote {folder}/: {counted(len(outputs), 'image')}{total}"
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None of what is more than one, or lies elsewhere."""
+    try:
+        single = path.is_file() and not is_object(path) and path.suffix.lower() != ".dzi"
+        return path.stat().st_size if single else None
+    except OSError:
+        return None
 
 
 def _image(result: ImageResult) -> dict[str, Any]:
-    speed = result.pixels / result.seconds / 1e6 if result.seconds > 0 else None
+    speed = result.work / result.seconds / 1e6 if result.seconds > 0 else None
     shape = result.out_shape
     return {
         "input": printable(result.input),
@@ -84,6 +118,7 @@ def _image(result: ImageResult) -> dict[str, Any]:
         "width": shape[1] if shape else None,
         "height": shape[0] if shape else None,
         "pixels": result.pixels,
+        "rendered": result.work,
         "seconds": round(result.seconds, 3),
         "mpx_per_s": round(speed, 4) if speed is not None else None,
         "cleanup": result.cleanup,

@@ -290,3 +290,41 @@ def test_what_is_no_image_writes_nothing(folder: Path) -> None:
     result = CliRunner().invoke(liif, ["upscale", "-", "-", "-s", "2"], input=b"no image")
     assert result.exit_code == 1
     assert "unknown format" in result.output
+
+
+@pytest.mark.parametrize("name", ["o.xyz", "o.jpgg"])
+def test_an_output_of_no_known_format_is_refused(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    found = run("upscale", tmp_path / "a.png", tmp_path / name, "-s", 2, "-m", "bicubic")
+    assert found.exit_code == 2
+    assert "no known format" in found.output
+    assert f"{name}/" in found.output
+    assert not (tmp_path / name).exists()
+    found = run("upscale", tmp_path / "a.png", f"{tmp_path / name}/", "-s", 2, "-m", "bicubic")
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / name / "a.png").is_file()
+
+
+def test_folders_whose_names_have_dots(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    for name in ("2026.11", "v1.2", "out.superlarge"):
+        found = run("upscale", tmp_path / "a.png", tmp_path / name, "-s", 2, "-m", "bicubic")
+        assert found.exit_code == 0, found.output
+
+
+def test_outputs_that_are_there_are_kept_whoever_made_them(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (8, 6)).save(tmp_path / "in" / name)
+    Image.new("RGB", (3, 3), (1, 2, 3)).save(tmp_path / "out" / "a.png")
+    whole = (tmp_path / "in" / "b.png").read_bytes()
+    (tmp_path / "out" / "b.png").write_bytes(whole[: len(whole) // 2])
+    words = ("upscale", tmp_path / "in", tmp_path / "out", "-s", 2, "-m", "bicubic")
+    assert run(*words).exit_code == 1
+    found = run(*words, "--skip-existing")
+    assert found.exit_code == 1, "what cannot be read whole is not kept silently"
+    assert "cannot be read whole" in found.output
+    assert Image.open(tmp_path / "out" / "a.png").size == (3, 3)
+    assert Image.open(tmp_path / "out" / "c.png").size == (16, 12)
+    assert run(*words, "--skip-existing", "--overwrite").exit_code == 2

@@ -40,17 +40,42 @@ def test_lines() -> None:
     text = summary(BatchReport([DONE, SKIPPED, FAILED, FAILED], 2.0))
     assert text.splitlines() == [
         "done 1, skipped 1, failed 2, pixels 0.06 Mpx, speed 0.03 Mpx/s, time 2 s",
-        "failed: 2 of 4",
-        "  in/[c].png: out of memory",
-        "  in/[c].png: out of memory",
+        "wrote out/a.png",
+        "failed: 2 of 4: [c].png, [c].png",
     ]
 
 
 def test_table_on_a_terminal() -> None:
     text = summary(BatchReport([DONE, FAILED], 2.0), terminal=True)
     assert "0.03 Mpx/s" in text
-    assert "in/[c].png: out of memory" in text
+    assert "failed: 1 of 2" in text
+    assert "[c].png" in text
     assert "skipped" not in text
+
+
+def test_what_was_written(tmp_path: Path) -> None:
+    results = []
+    for name in ("a/1.png", "a/b/2.png", "a/b/3.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(1024))
+        results.append(dataclasses.replace(DONE, output=path))
+    (line,) = [one for one in summary(BatchReport(results, 1.0)).splitlines() if "wrote" in one]
+    assert line == f"wrote {tmp_path / 'a'}/: 3 images, 3 KiB"
+    (line,) = [one for one in summary(BatchReport(results[:1], 1.0)).splitlines() if "wrote" in one]
+    assert line == f"wrote {tmp_path / 'a' / '1.png'}, 1 KiB"
+    # of a folder nobody counts the files
+    (tmp_path / "p.zarr").mkdir()
+    store = dataclasses.replace(DONE, output=tmp_path / "p.zarr")
+    assert f"wrote {tmp_path / 'p.zarr'}\n" in summary(BatchReport([store], 1.0))
+    assert "wrote" not in summary(BatchReport([SKIPPED], 1.0))
+
+
+def test_the_speed_is_that_of_this_run() -> None:
+    resumed = dataclasses.replace(DONE, rendered=15_000)
+    assert "speed 0.015 Mpx/s" in summary(BatchReport([resumed], 1.0))
+    (image,) = report_data(BatchReport([resumed], 1.0))["images"]
+    assert (image["pixels"], image["rendered"], image["mpx_per_s"]) == (60_000, 15_000, 0.03)
 
 
 def test_an_interrupt_is_resumable() -> None:
@@ -86,6 +111,7 @@ def test_json(tmp_path: Path) -> None:
         "width": 300,
         "height": 200,
         "pixels": 60_000,
+        "rendered": 60_000,
         "seconds": 0.5,
         "mpx_per_s": 0.12,
         "cleanup": 15.0,
