@@ -12,11 +12,13 @@ import click
 from liif_cli.errors import EXIT_OK, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
-from liif_cli.ui.pipes import PIPE, piped
+from liif_cli.ui.pipes import PIPE, Piped, piped
 from liif_cli.ui.startup import importing
 
 if TYPE_CHECKING:
+    from liif_cli.engine.results import BatchReport
     from liif_cli.engine.timewindow import TimeWindow
+    from liif_cli.plan.spec import RenderSpec
     from liif_cli.ui.reportfile import ReportFile
 
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print what would happen and what it would cost; write nothing.",
 )
+@options.executor_options
 @options.report_option
 @options.unwatched_options
 @options.quiet_option
@@ -64,6 +67,9 @@ def upscale(
     model: str | None,
     suffix: str,
     dry_run: bool,
+    executor: str,
+    workers: int | None,
+    scheduler: str,
     stop_after: float | None,
     stop_at: datetime.time | None,
     log_file: Path | None,
@@ -111,6 +117,17 @@ def upscale(
         if dry_run and given:
             raise UsageError(name, got="--dry-run as well", cure="leave one out")
     until = time_window(stop_after, stop_at)
+    alone = executor == "threads"
+    given_ends = {
+        "--workers": alone and workers is not None,
+        "--dry-run": not alone and dry_run,
+        "--stop-after": not alone and stop_after is not None,
+        "--stop-at": not alone and stop_at is not None,
+        "--log-file": not alone and log_file is not None,
+    }
+    for option, wrong in given_ends.items():
+        if wrong:
+            raise UsageError(option, got=f"--executor {executor}", cure="leave one out")
 
     with importing():
         from rich.console import Console
@@ -132,11 +149,14 @@ def upscale(
         if dry_run:
             code = dry_run_batch(ends.inputs, ends.output, spec, suffix=suffix, verbose=verbose)
             ctx.exit(code)
-        progress = batch_progress(quiet=quiet, verbose=verbose)
-        with progress as shown, logged(log_file, shown) as listen:
-            result = upscale_batch(
-                ends.inputs, ends.output, spec, suffix=suffix, listen=listen, until=until
-            )
+        if alone:
+            progress = batch_progress(quiet=quiet, verbose=verbose)
+            with progress as shown, logged(log_file, shown) as listen:
+                result = upscale_batch(
+                    ends.inputs, ends.output, spec, suffix=suffix, listen=listen, until=until
+                )
+        else:
+            result = _by(executor, ends, spec, suffix, workers or 0, scheduler, quiet=quiet)
         if result.exit_code == EXIT_OK:
             ends.deliver()
     if report:
@@ -144,6 +164,39 @@ def upscale(
     if not quiet:
         print_summary(result, Console(stderr=True))
     ctx.exit(result.exit_code)
+
+
+def _by(
+    executor: str,
+    ends: Piped,
+    spec: RenderSpec,
+    suffix: str,
+    workers: int,
+    scheduler: str,
+    *,
+    quiet: bool,
+) -> BatchReport:
+    """Have several workers do it, by a plan that lies beside the outputs for that time.
+
+    Raises:
+        UsageError: several inputs, which a plan does not hold.
+    """
+    from liif_cli.engine.executors import Machines, upscale_by
+
+    if len(ends.inputs) > 1:
+        raise UsageError(
+            f"--executor {executor}",
+            got=f"{len(ends.inputs)} inputs",
+            expected="an image or a folder",
+            cure="put the images into one folder",
+        )
+
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
+
+    machines = Machines(workers, scheduler)
+    return upscale_by(executor, ends.inputs[0], ends.output, spec, suffix, machines, say)
 
 
 def _inputs_and_output(

@@ -33,27 +33,7 @@ _ARRAYS = (
     metavar="N",
     help="How many workers there are. [default: from the same source, else 1]",
 )
-@click.option(
-    "--executor",
-    type=click.Choice(["threads", "processes", "dask"]),
-    default="threads",
-    show_default=True,
-    help="Who works: this process, several processes of this machine, or the workers of a Dask "
-    "cluster.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of processes or Dask workers. [default: one per core, or all of the scheduler's]",
-)
-@click.option(
-    "--scheduler",
-    default="local",
-    show_default=True,
-    metavar="local|ADDRESS",
-    help="Dask's scheduler: one that is started for this, or tcp://HOST:PORT, tls://HOST:PORT.",
-)
+@options.executor_options
 @click.option(
     "--tries",
     type=click.IntRange(min=1),

@@ -778,6 +778,35 @@ def _begin_report(ctx: click.Context, parameter: click.Parameter, value: Path | 
             raise
 
 
+def executor_options(command: F) -> F:
+    """Who does the work."""
+    return _apply(
+        command,
+        click.option(
+            "--executor",
+            type=click.Choice(["threads", "processes", "dask"]),
+            default="threads",
+            show_default=True,
+            help="Who works: this process, several processes of this machine, or the workers of a "
+            "Dask cluster.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Number of processes or Dask workers. [default: one per core, or all of the "
+            "scheduler's]",
+        ),
+        click.option(
+            "--scheduler",
+            default="local",
+            show_default=True,
+            metavar="local|ADDRESS",
+            help="Dask's scheduler: one that is started for this, or tcp://HOST:PORT, tls://HOST:PORT.",
+        ),
+    )
+
+
 def unwatched_options(command: F) -> F:
     """A time window and a log, for runs that nobody watches."""
     return _apply(

@@ -419,3 +419,29 @@ def test_a_refusal_is_the_commands_own_and_tried_once(tmp_path: Path, name: str)
     refused = run("work", path, "--executor", name, "--workers", "1")
     assert refused.exit_code == 2
     assert "the plan was made with" in refused.output
+
+
+@pytest.mark.parametrize("name", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
+def test_upscale_by_an_executor_is_upscale(
+    plain: tuple[Path, dict[str, str]], tmp_path: Path, name: str
+) -> None:
+    photos(tmp_path)
+    words = ("upscale", tmp_path / "in", tmp_path / "out", "--scale", 2, "--model", "bicubic")
+    command = [*LIIF, *map(str, words), "--executor", name, "--workers", "2"]
+    for _ in range(2):
+        done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert run(*words).output.count("skipped, finished") == 8
+    assert digests(tmp_path / "out") == plain[1]
+    left = [path.name for path in (tmp_path / "out" / ".liif").iterdir()]
+    assert not [one for one in left if "plan" in one], "what the workers shared is gone"
+
+
+def test_options_that_do_not_fit_an_executor(tmp_path: Path) -> None:
+    photos(tmp_path, 1)
+    words = ("upscale", tmp_path / "in", tmp_path / "out", "--scale", 3)
+    assert run(*words, "--workers", 2).exit_code == 2
+    for more in (("--dry-run",), ("--stop-after", "1h"), ("--log-file", tmp_path / "l")):
+        found = run(*words, "--executor", "processes", *more)
+        assert found.exit_code == 2, found.output
+        assert "--executor processes" in found.output
