@@ -68,7 +68,7 @@ class Model:
 
         Args:
             image: see the module.
-            scale: output pixels per input pixel, or (rows, columns); a text as on the command line.
+            scale: output pixels per input pixel, or (across, down); a text as on the command line.
             size: (width, height) of the output, one of which may be None; or "3840x2160", "4k".
             fit: how an image fits a size of another aspect: "exact", "inside" or "cover".
             roi: (x, y, width, height) in input pixels: the part to render.

@@ -58,10 +58,10 @@ def test_pixels_are_the_commands(tmp_path: Path, shape: tuple[int, ...], dtype: 
         ({"scale": 3, "roi": (5, 4, 20, 10)}, ("--scale", 3, "--roi", "5,4,20,10")),
         ({"size": (100, None)}, ("--size", "100x")),
         ({"size": "90x90", "fit": "inside"}, ("--size", "90x90", "--fit", "inside")),
-        ({"scale": (2, 3)}, ("--scale", "3x2")),
+        ({"scale": (3, 2)}, ("--scale", "3x2")),
         ({"scale": 2, "self_ensemble": True}, ("--scale", 2, "--self-ensemble")),
         ({"scale": 2, "cleanup": 40.0}, ("--scale", 2, "--cleanup", 40)),
-        ({"scale": 2, "cell": "exact"}, ("--scale", 2, "--cell", "exact")),
+        ({"scale": 2, "cell": "clamped"}, ("--scale", 2, "--cell", "clamped")),
         ({"scale": 4, "model": "bicubic"}, ("--scale", 4, "--model", "bicubic")),
     ],
 )
