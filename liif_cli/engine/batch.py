@@ -428,7 +428,7 @@ class Batch:
         while not folder.exists():
             folder = folder.parent
         if not os.access(folder, os.W_OK | os.X_OK):
-            read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+            read_only = hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
             raise OutputError(
                 f"cannot write {path}",
                 got="a read-only file system" if read_only else f"no permission to write {folder}",

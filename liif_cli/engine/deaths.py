@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import hashlib
 import json
 import os
@@ -31,6 +30,7 @@ from typing import BinaryIO
 
 from liif_cli.errors import InputError
 from liif_cli.io.base import ImageInfo
+from liif_cli.io.filelock import try_lock
 from liif_cli.io.jsontext import parse_json
 from liif_cli.io.place import is_object, is_url
 from liif_cli.io.scratch import lasting_folder
@@ -140,6 +140,10 @@ class Deaths:
                     with contextlib.suppress(OSError):
                         os.unlink(self._file.name)
                 self._file.close()
+                if not self._known:
+                    # Windows removes nothing that is open
+                    with contextlib.suppress(OSError):
+                        os.unlink(self._file.name)
                 if self._lasting:
                     with contextlib.suppress(OSError):
                         self._folder.rmdir()
@@ -162,8 +166,7 @@ class Deaths:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{_NAME}{secrets.token_hex(6)}"
         file = open(path, "xb", buffering=0)  # noqa: SIM115
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(file)
         if not faulthandler.is_enabled():
             # after a fatal signal its note stands in the journal
             faulthandler.enable(file, all_threads=False)
@@ -192,9 +195,10 @@ class Deaths:
                 del self._known[name]
             for name, entry in self._known.items() if left else ():
                 self._note("died" if entry.how else "suspect", name)
-            if self._write and not self._broken:
-                for path in left:
-                    path.unlink(missing_ok=True)
+            left = left if self._write and not self._broken else []
+            _remove(left)
+        # Windows removes nothing that is open
+        _remove(left)
 
     def _journals(self) -> Iterator[Path]:
         try:
@@ -230,17 +234,19 @@ class Deaths:
                 self._known[name] = _Entry(deaths=entry.deaths + died)
 
 
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
 def _name(path: Path) -> str:
     return str(path) if is_object(path) else os.path.abspath(path)
 
 
 def _locked(file: BinaryIO) -> bool:
     """Take the lock of a journal whose process is dead; False where it lives, or nobody knows."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    return try_lock(file)
 
 
 def _set_aside(path: Path, how: str) -> InputError:

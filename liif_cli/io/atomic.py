@@ -254,7 +254,8 @@ def stale(final: Path) -> list[Path]:
 def sync_tree(path: Path) -> None:
     """Flush a file, or a folder and all files in it, to the disk."""
     if not path.is_dir():
-        with path.open("rb") as file:
+        # Windows flushes nothing that is open for reading alone
+        with path.open("r+b") as file:
             os.fsync(file.fileno())
         return
     for folder, _, names in os.walk(path):

@@ -115,6 +115,13 @@ def location(text: str | Path) -> Path:
         raise UsageError(
             f"{scheme}://", got="no bucket", expected=f"{scheme}://BUCKET/PATH", cure="name one"
         )
+    if os.name == "nt":
+        raise UsageError(
+            f"{scheme}://{host}",
+            got="Windows, whose paths have no room for a URL",
+            expected="Linux or macOS for buckets",
+            cure="use WSL, or copy the images with your provider's tools",
+        )
     if find_spec("obstore") is None:
         raise UsageError(f"{scheme}://{host}", got="no obstore, which reads places", cure=_INSTALL)
     return ObjectPath(f"{scheme}:/{rest}")

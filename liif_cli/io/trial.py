@@ -20,7 +20,11 @@ from liif_cli.io.unpack import BandSource
 _ROOT = Path(__file__).parents[2]
 _LEAST_SECONDS, _PIXELS_PER_SECOND = 60.0, 1e6
 # how a process ends that somebody stopped
-_STOPPED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_STOPPED = {
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)
+}
 
 
 def death_of(info: ImageInfo, page: int | None) -> str:

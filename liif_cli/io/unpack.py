@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -143,23 +144,20 @@ def unpack(
         start = file.tell()
     pixel = info.channels * info.dtype.itemsize
     if done >= 0:
-        handle = os.open(path, os.O_WRONLY)
-        try:
+        with path.open("r+b", buffering=0) as file:
             for window, pixels in source.bands(done):
                 stopped()
                 rows = np.ascontiguousarray(pixels)
                 with output_errors(path):
                     if window.width == info.width:
-                        _write(handle, rows, start + window.row_off * info.width * pixel)
+                        _write(file, rows, start + window.row_off * info.width * pixel)
                     else:
                         for row in range(window.height):
                             at = (window.row_off + row) * info.width + window.col_off
-                            _write(handle, rows[row], start + at * pixel)
-                    os.fsync(handle)
+                            _write(file, rows[row], start + at * pixel)
+                    os.fsync(file.fileno())
                 done += 1
                 _mark(path, digest, done)
-        finally:
-            os.close(handle)
         _mark(path, digest, -1)
         with output_errors(path):
             sync_folder(path.parent)
@@ -172,11 +170,11 @@ def remove_unpacked(path: Path) -> None:
     path.with_suffix(".json").unlink(missing_ok=True)
 
 
-def _write(handle: int, pixels: Pixels, at: int) -> None:
+def _write(file: FileIO, pixels: Pixels, at: int) -> None:
     data = memoryview(pixels.data).cast("B")
+    file.seek(at)
     while data:
-        count = os.pwrite(handle, data, at)
-        data, at = data[count:], at + count
+        data = data[file.write(data) :]
 
 
 def _done(path: Path, digest: str) -> int | None:

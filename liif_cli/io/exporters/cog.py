@@ -91,7 +91,8 @@ def _as_text(folder: Path) -> Iterator[Path]:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        # names that are no text are only where there is /proc
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             yield Path(f"/proc/self/fd/{handle}")
         finally:

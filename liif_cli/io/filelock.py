@@ -1,0 +1,33 @@
+"""A lock of an open file that goes with the process, where the system has one."""
+
+from __future__ import annotations
+
+import sys
+from typing import BinaryIO
+
+_FAR = 1 << 40
+"""Where Windows locks a byte: it locks others out of what it locks, and nothing lies there."""
+
+
+def try_lock(file: BinaryIO) -> bool:
+    """Lock a file that nobody has locked; False where somebody has, or it cannot be locked.
+
+    Of a process that ended nothing is locked any more.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            at = file.tell()
+            file.seek(_FAR)
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            finally:
+                file.seek(at)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (OSError, ImportError):
+        return False
+    return True
