@@ -21,9 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _LEAST_SECONDS, _PIXELS_PER_SECOND = 60.0, 1e6
 # how a process ends that somebody stopped
 _STOPPED = {
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if hasattr(signal, name)
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 }
 
 
