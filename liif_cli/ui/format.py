@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rich.markup import escape
@@ -83,11 +84,14 @@ class Errors:
 
     def said(self, path: Path, error: str) -> str:
         """An error as it is to be shown: in full where it is the first of its kind."""
-        kind = error.replace(printable(path), "").replace(printable(path.stem), "")
+        bare = error.replace(printable(path), "")
+        bare = re.sub(rf"(?<!\w){re.escape(printable(path.stem))}(?!\w)", "", bare)
+        # sizes of theirs are no other kind of error
+        kind = re.sub(r"\d+", "0", bare)
         first = self._first.setdefault(kind, path.name)
         if first == path.name:
             return named(path, error)
-        return f"{printable(path)}: the same as {printable(first)}"
+        return f"{printable(path)}: like {printable(first)}"
 
 
 def shown(text: object) -> str:

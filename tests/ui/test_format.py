@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from liif_cli.ui.format import duration, megapixels, named, rate, sides, size_of
+from liif_cli.ui.format import Errors, duration, megapixels, named, rate, sides, size_of
 
 
 def test_sides_are_width_first() -> None:
@@ -50,3 +50,14 @@ def test_rate_without_time_is_no_division_by_zero() -> None:
 def test_an_error_names_its_file_once() -> None:
     assert named(Path("a.png"), "a.png: got nothing") == "a.png: got nothing"
     assert named(Path("a.png"), "out of memory") == "a.png: out of memory"
+
+
+def test_equal_errors_are_said_shortly() -> None:
+    errors = Errors()
+    first = errors.said(Path("in/a.png"), "out/a.png exists: size was 3x4")
+    assert first == "in/a.png: out/a.png exists: size was 3x4"
+    second = errors.said(Path("in/b.png"), "out/b.png exists: size was 30x41")
+    assert second == "in/b.png: like a.png"
+    assert "truncated" in errors.said(Path("in/c.png"), "in/c.png: truncated")
+    # tried again, it is the first one still
+    assert errors.said(Path("in/a.png"), "out/a.png exists: size was 3x4") == first
