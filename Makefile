@@ -8,6 +8,8 @@ PYTHON ?= python3
 TORCH_ARGS ?=
 BENCHMARKS ?= decode decode_lmliif encode io batch "linear --sizes 5,20"
 DEMO ?= demo
+# a process per core, four at most: each takes more than a GB
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,7 +57,7 @@ demo: $(STAMP)
 	@echo "Upscaled bicubic:  $(CURDIR)/$(DEMO)/bicubic"
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(PARALLEL)
 
 test-all: $(STAMP)
 	@$(BIN)/python -m pytest -q -m ""

@@ -10,9 +10,10 @@ import click
 from liif_cli.errors import OutputError, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
+from liif_cli.ui.groups import GroupedCommand
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("input", type=options.PLACE)
 @click.argument("output", type=options.PLACE)
 @click.option(

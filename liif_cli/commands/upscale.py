@@ -12,6 +12,7 @@ import click
 from liif_cli.errors import EXIT_OK, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
+from liif_cli.ui.groups import GroupedCommand
 from liif_cli.ui.pipes import PIPE, Piped, piped
 from liif_cli.ui.startup import importing
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from liif_cli.ui.reportfile import ReportFile
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("paths", nargs=-1, type=options.PLACE, metavar="INPUT... [OUTPUT]")
 @click.option(
     "-o",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import psutil
 import pytest
@@ -328,3 +330,16 @@ def test_outputs_that_are_there_are_kept_whoever_made_them(tmp_path: Path) -> No
     assert Image.open(tmp_path / "out" / "a.png").size == (3, 3)
     assert Image.open(tmp_path / "out" / "c.png").size == (16, 12)
     assert run(*words, "--skip-existing", "--overwrite").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["upscale", "plan"])
+def test_help_has_its_options_in_groups_and_leaves_none_out(name: str) -> None:
+    text = run(name, "--help").output
+    headings = [line for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+    assert headings[-6:] == ["Size, one of:", "Model:", "Inputs:", "Outputs:", "Machine:", "Batch:"]
+    command = liif.get_command(None, name)  # type: ignore[arg-type]
+    for parameter in command.params:
+        for word in parameter.opts if isinstance(parameter, click.Option) else []:
+            assert re.search(rf"(^|[ ,]){re.escape(word)}\b", text), word
+    # what everybody needs comes first
+    assert text.index("--scale") < text.index("--model") < text.index("--max-memory")

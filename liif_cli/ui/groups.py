@@ -1,0 +1,68 @@
+"""Help of a command with many options: in groups, those that are used most first."""
+
+from __future__ import annotations
+
+import click
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Size, one of": (
+        "scale",
+        "size",
+        "long_side",
+        "short_side",
+        "megapixels",
+        "paper",
+        "dpi",
+        "fit",
+        "roi",
+    ),
+    "Model": ("model", "cleanup", "cell", "via", "self_ensemble", "precision"),
+    "Inputs": ("include", "exclude", "strict", "page", "select", "level", "max_input_pixels"),
+    "Outputs": (
+        "at",
+        "named",
+        "format",
+        "overwrite",
+        "skip_existing",
+        "verify",
+        "quality",
+        "compression",
+        "pyramid",
+        "suffix",
+        "keep_extension",
+        "strip_metadata",
+    ),
+    "Machine": (
+        "max_memory",
+        "jobs",
+        "device",
+        "tile",
+        "executor",
+        "workers",
+        "scheduler",
+    ),
+    "Batch": ("dry_run", "report", "log_file", "stop_after", "stop_at", "quiet", "verbose"),
+}
+"""Heading -> names of parameters, in their order."""
+
+
+class GroupedCommand(click.Command):
+    """A command whose ``--help`` has its options under headings; none is left out."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, group by group."""
+        records = {
+            parameter.name: record
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option)
+            and (record := parameter.get_help_record(ctx)) is not None
+        }
+        last = list(GROUPS)[-1]
+        for heading, names in GROUPS.items():
+            rows = [records.pop(name) for name in names if name in records]
+            if heading == last:
+                # what this table does not know, and --help
+                rows += records.values()
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
