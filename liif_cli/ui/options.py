@@ -76,6 +76,10 @@ class PlaceType(_TextType):
 
     name = "PATH"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        # an argument is shown by its own name
+        return (param.name or self.name).upper() if isinstance(param, click.Argument) else self.name
+
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         # it brings numpy along, which --help does without
         from liif_cli.io.place import location

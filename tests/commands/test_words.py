@@ -342,4 +342,20 @@ def test_help_has_its_options_in_groups_and_leaves_none_out(name: str) -> None:
         for word in parameter.opts if isinstance(parameter, click.Option) else []:
             assert re.search(rf"(^|[ ,]){re.escape(word)}\b", text), word
     # what everybody needs comes first
-    assert text.index("--scale") < text.index("--model") < text.index("--max-memory")
+    listed = text[text.index("Size, one of:") :]
+    assert listed.index("--scale") < listed.index("--model") < listed.index("--max-memory")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plan", "INPUT OUTPUT"),
+        ("export", "STORE FILE"),
+        ("work", "PLAN"),
+        ("status", "PLAN"),
+        ("upscale", "INPUT... [OUTPUT]"),
+        ("info", "FILE..."),
+    ],
+)
+def test_usage_names_the_arguments(name: str, words: str) -> None:
+    assert run(name, "--help").output.splitlines()[0] == f"Usage: liif {name} [OPTIONS] {words}"
