@@ -18,16 +18,18 @@ from liif_cli.ui import options
 @options.verbose_option
 @click.pass_context
 def info(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool, verbose: bool) -> None:
-    """Say what each FILE holds: an image, a tile store, or the weights of a network.
+    """Say what each FILE holds: an image, a folder, a tile store, or the weights of a network.
 
     Images: format, size, channels and what they are, samples, how lossy the file is (cleanup, from
-    0 for clean to 100), pages, colour profile, metadata, resolution. Tile stores: how many of their
+    0 for clean to 100), pages, colour profile, metadata, resolution, and the paper that a scale of
+    4 fills at 150 dpi. Folders: a line per image and their sum. Tile stores: how many of their
     shards are done, and the fingerprint of what they are made from. Weights: the network, its
     parameters, whether --cleanup is for it, its card and its digest.
 
     \b
     Examples:
-      liif info photo.jpg poster.tif
+      liif info photo.jpg poster.tif poster.dzi
+      liif info photos/
       liif info large/.poster.tif.partial.zarr
       liif info my-model.safetensors --json
     """

@@ -47,7 +47,7 @@ class DeepZoom:
             InputError: it is none.
         """
         try:
-            root = ElementTree.parse(path).getroot()
+            root = ElementTree.fromstring(path.read_bytes())
             size = root.find(f"{{{NAMESPACE}}}Size")
             if root.tag != f"{{{NAMESPACE}}}Image" or size is None:
                 raise ValueError(f"the element {root.tag}")

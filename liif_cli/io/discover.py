@@ -223,6 +223,19 @@ def discover(
     return pairs
 
 
+def images_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Images of a folder or a bucket, in the order of the work; and files that are not read.
+
+    Raises:
+        UsageError: a bucket that may not be listed, or without an image.
+    """
+    left_out: list[Path] = []
+    if isinstance(folder, ObjectPath):
+        pairs = _from_bucket(folder, folder / "x", "", AUTO, left_out)
+        return [pair.input for pair in pairs], left_out
+    return list(_images(folder, None, [], left_out)), left_out
+
+
 def named_pairs(
     input: Path,
     output: Path,

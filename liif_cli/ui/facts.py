@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from liif_cli.errors import printable
+from liif_cli.errors import InputError, printable
 from liif_cli.io import open_source
+from liif_cli.io.deepzoom import DeepZoom
+from liif_cli.io.discover import images_below
 from liif_cli.io.limits import kind_of
-from liif_cli.ui.format import sides, size_of
+from liif_cli.io.sources.zarr import is_zarr_store
+from liif_cli.ui.format import megapixels, sides, size_of
+from liif_cli.ui.options import PRINT_DPI
 
 if TYPE_CHECKING:
     from liif_cli.models.checkpoint import Checkpoint
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
+CM_PER_INCH = 2.54
 Facts = dict[str, Any]
 """Name to value, plain JSON; the first one, "kind", is image, tile store or weights."""
 
@@ -32,6 +37,10 @@ def facts_of(path: Path) -> Facts:
         return _weights(path)
     if (path / "zarr.json").is_file() and _is_tile_store(path):
         return _tile_store(path)
+    if path.suffix.lower() == ".dzi" and path.is_file():
+        return _deep_zoom(path)
+    if path.is_dir() and not is_zarr_store(path):
+        return _folder(path)
     return _image(path)
 
 
@@ -80,9 +89,55 @@ def _image(path: Path) -> Facts:
         "exif": f"{len(info.exif)} bytes" if info.exif else None,
         "xmp": f"{len(info.xmp)} bytes" if info.xmp else None,
         "dropped": list(info.dropped) or None,
+        "print at x4": _print(info.height, info.width),
         "resolution": "x".join(f"{round(value, 1):g}" for value in info.resolution) + " dpi"
         if info.resolution
         else None,
+    }
+
+
+def _print(height: int, width: int) -> str:
+    """The paper that a scale of 4 fills at the resolution of a print."""
+    sides_ = (4 * side / PRINT_DPI * CM_PER_INCH for side in (width, height))
+    return "x".join(f"{side:.0f}" for side in sides_) + f" cm at {PRINT_DPI:g} dpi"
+
+
+def _folder(path: Path) -> Facts:
+    images, left_out = images_below(path)
+    lines: Facts = {}
+    pixels = failed = 0
+    for image in images:
+        name = image.relative_to(path).as_posix()
+        try:
+            source = open_source(image)
+        except InputError as error:
+            failed += 1
+            lines[name] = f"error: {error.got or error}"
+            continue
+        info = source.info
+        source.close()
+        pixels += info.height * info.width
+        what = kind_of(info.channels, info.alpha)
+        lines[name] = f"{sides((info.height, info.width))} {info.format}, {what}, {info.dtype.name}"
+    return {
+        "kind": "folder",
+        "images": len(images),
+        "unreadable": failed,
+        "left out": [file.relative_to(path).as_posix() for file in left_out] or None,
+        "sum": megapixels(pixels),
+        "files": lines,
+    }
+
+
+def _deep_zoom(path: Path) -> Facts:
+    image = DeepZoom.open(path)
+    return {
+        "kind": "image",
+        "format": "Deep Zoom",
+        "size": sides((image.height, image.width)),
+        "levels": len(image.levels),
+        "tiles": sum(1 for _ in image.tiles()),
+        "tile format": image.suffix,
     }
 
 

@@ -222,3 +222,43 @@ def test_upscale_takes_the_options_of_inputs(tmp_path: Path) -> None:
     result = run("upscale", source, target, *options, "--max-input-pixels", "599")
     assert result.exit_code == 1
     assert "--max-input-pixels" in result.stderr
+
+
+def test_a_folder_is_a_line_per_image_and_their_sum(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "b.png")
+    Image.new("L", (10, 10)).save(tmp_path / "sub" / "a.jpg")
+    (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "d.svg").write_text("<svg/>")
+    found = CliRunner().invoke(liif, ["info", str(tmp_path), "--json"])
+    assert found.exit_code == 0, found.output
+    (facts,) = json.loads(found.output)
+    assert (facts["kind"], facts["images"], facts["unreadable"]) == ("folder", 3, 1)
+    assert facts["left out"] == ["d.svg"]
+    assert facts["files"]["b.png"] == "30x20 png, RGB, uint8"
+    assert facts["files"]["sub/a.jpg"].startswith("10x10 jpg")
+    assert facts["files"]["c.png"].startswith("error:")
+    text = CliRunner().invoke(liif, ["info", str(tmp_path)]).output
+    assert "b.png" in text
+
+
+def test_deep_zoom_and_the_paper_that_a_print_fills(tmp_path: Path) -> None:
+    Image.new("RGB", (600, 300)).save(tmp_path / "a.png")
+    words = [
+        "upscale",
+        str(tmp_path / "a.png"),
+        str(tmp_path / "a.dzi"),
+        "-s",
+        "2",
+        "-m",
+        "bicubic",
+    ]
+    assert CliRunner().invoke(liif, words).exit_code == 0
+    found = CliRunner().invoke(liif, ["info", str(tmp_path / "a.dzi"), "--json"])
+    (facts,) = json.loads(found.output)
+    assert (facts["format"], facts["size"], facts["levels"]) == ("Deep Zoom", "1200x600", 12)
+    (facts,) = json.loads(
+        CliRunner().invoke(liif, ["info", str(tmp_path / "a.png"), "--json"]).output
+    )
+    # 2400 pixels at 150 dpi are 16 inches
+    assert facts["print at x4"] == "41x20 cm at 150 dpi"
