@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from liif_cli.errors import EXIT_OK, UsageError
+from liif_cli.errors import EXIT_FAILED, EXIT_OK, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
 from liif_cli.ui import options
 from liif_cli.ui.groups import GroupedCommand
@@ -46,6 +46,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print what would happen and what it would cost; write nothing.",
 )
+@click.option(
+    "--preview",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a sheet (PNG) of a small part of every image, by bicubic interpolation and by the "
+    "network side by side, and nothing else.",
+)
+@click.option(
+    "--at",
+    type=options.PointType(),
+    help="Where the parts of --preview lie, in input pixels. [default: the centre of each image]",
+)
 @options.executor_options
 @options.report_option
 @options.unwatched_options
@@ -68,6 +80,8 @@ def upscale(
     model: str | None,
     suffix: str,
     dry_run: bool,
+    preview: Path | None,
+    at: tuple[int, int] | None,
     executor: str,
     workers: int | None,
     scheduler: str,
@@ -100,6 +114,7 @@ def upscale(
       liif upscale photos/ wide/ --size 3840x --model bicubic
       liif upscale photos/ fitted/ --size 1920x1080 --fit inside
       liif upscale photos/ large/ --scale 3.7 --max-memory 1.5GiB --dry-run
+      liif upscale photos/ large/ --scale 4 --preview sheet.png
       liif upscale cells.ome.tif nuclei.tif --scale 4 --select c=0,z=3
       liif upscale photos/ large/ --scale 2 --quiet --report result.json
       liif upscale s3://photos/2026 s3://large/2026 --scale 4
@@ -130,6 +145,9 @@ def upscale(
         if wrong:
             raise UsageError(option, got=f"--executor {executor}", cure="leave one out")
 
+    if at is not None and preview is None:
+        raise UsageError("--at", got="no --preview", cure="give both, or leave it out")
+
     with importing():
         from rich.console import Console
 
@@ -147,6 +165,8 @@ def upscale(
         raise UsageError("--page", got="--select as well", cure="leave one out")
     spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)
     with piped(inputs, output, spec.format) as ends:
+        if preview is not None:
+            ctx.exit(_preview(ends, spec, suffix, preview, at, quiet=quiet))
         if dry_run:
             code = dry_run_batch(ends.inputs, ends.output, spec, suffix=suffix, verbose=verbose)
             ctx.exit(code)
@@ -165,6 +185,36 @@ def upscale(
     if not quiet:
         print_summary(result, Console(stderr=True))
     ctx.exit(result.exit_code)
+
+
+def _preview(
+    ends: Piped,
+    spec: RenderSpec,
+    suffix: str,
+    file: Path,
+    at: tuple[int, int] | None,
+    *,
+    quiet: bool,
+) -> int:
+    """Write the sheet; returns the exit code, 1 where an image could not be shown."""
+    import imagecodecs
+
+    from liif_cli.engine.preview import preview_sheet
+    from liif_cli.io.atomic import write_atomically
+    from liif_cli.io.discover import discover_all, matching
+    from liif_cli.ui.format import counted, named
+    from liif_cli.ui.parts import parts_bar
+
+    pairs = discover_all(ends.inputs, ends.output, suffix=suffix, format=spec.format)
+    pairs = matching(pairs, spec.include, spec.exclude)
+    with parts_bar(file.name, quiet=quiet) as told:
+        sheet, errors = preview_sheet(pairs, spec, at=at, told=lambda done: told(done, len(pairs)))
+    write_atomically(file, bytes(imagecodecs.png_encode(sheet)))
+    for name, error in errors.items():
+        click.echo(f"error: {named(Path(name), error)}", err=True)
+    if not quiet:
+        click.echo(f"wrote {file}: {counted(len(pairs), 'image')}, bicubic and network", err=True)
+    return EXIT_FAILED if errors else EXIT_OK
 
 
 def _by(

@@ -19,7 +19,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Model": ("model", "cleanup", "cell", "via", "self_ensemble", "precision"),
     "Inputs": ("include", "exclude", "strict", "page", "select", "level", "max_input_pixels"),
     "Outputs": (
-        "at",
         "named",
         "format",
         "overwrite",
@@ -41,7 +40,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "workers",
         "scheduler",
     ),
-    "Batch": ("dry_run", "report", "log_file", "stop_after", "stop_at", "quiet", "verbose"),
+    "Batch": (
+        "preview",
+        "at",
+        "dry_run",
+        "report",
+        "log_file",
+        "stop_after",
+        "stop_at",
+        "quiet",
+        "verbose",
+    ),
 }
 """Heading -> names of parameters, in their order."""
 

@@ -71,6 +71,20 @@ class ScaleType(_TextType):
         return value if isinstance(value, SizeRequest) else SizeRequest.from_scale(value)
 
 
+class PointType(_TextType):
+    """X,Y as two whole numbers."""
+
+    name = "X,Y"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+),(\d+)", value.strip(), re.ASCII)
+        if match is None:
+            self.fail(f"{value!r} is not X,Y in whole pixels", param, ctx)
+        return int(match[1]), int(match[2])
+
+
 class PlaceType(_TextType):
     """A path of this machine, or a URL of a bucket."""
 

@@ -1,0 +1,81 @@
+"""liif upscale --preview: a sheet of parts, as the run would render them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import liif_cli as liif
+from liif_cli.cli import liif as command
+from liif_cli.engine.preview import TILE, part_of
+from liif_cli.io import open_source
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(command, [str(arg) for arg in args])
+
+
+def noise(shape: tuple[int, ...], dtype: type = np.uint8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+
+
+def test_the_tile_is_what_a_run_renders(tmp_path: Path) -> None:
+    pixels = noise((200, 300, 3))
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = run(
+        *("upscale", tmp_path / "a.png", tmp_path / "b.png", "-s", 4),
+        *("--preview", tmp_path / "s.png", "--at", "100,80"),
+    )
+    assert found.exit_code == 0, found.output
+    assert not (tmp_path / "b.png").exists()
+    sheet = np.asarray(Image.open(tmp_path / "s.png"))
+    whole = liif.upscale(pixels, scale=4)
+    plain = liif.upscale(pixels, scale=4, model="bicubic")
+    rows, cols = slice(4 * 50, 4 * 110), slice(4 * 60, 4 * 140)
+    height, width = TILE
+    np.testing.assert_array_equal(sheet[8 : 8 + height, 8 : 8 + width], plain[rows, cols])
+    second = sheet[8 : 8 + height, 8 + width + 4 : 8 + 2 * width + 4]
+    np.testing.assert_array_equal(second, whole[rows, cols])
+
+
+def test_all_kinds_of_images_and_one_that_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise((40, 50, 4)), "RGBA").save(tmp_path / "in" / "alpha.png")
+    Image.fromarray(noise((40, 50))).save(tmp_path / "in" / "gray.png")
+    tifffile.imwrite(tmp_path / "in" / "float.tif", noise((40, 50, 3), np.float32) * 3)
+    tifffile.imwrite(tmp_path / "in" / "deep.tif", noise((40, 50, 3), np.uint16) * 200)
+    tifffile.imwrite(tmp_path / "in" / "bands.tif", noise((7, 40, 50)), planarconfig="separate")
+    (tmp_path / "in" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    found = run(
+        *("upscale", tmp_path / "in", tmp_path / "out", "--size", "300x200", "-m", "bicubic"),
+        *("--preview", tmp_path / "s.png"),
+    )
+    assert found.exit_code == 1
+    assert found.output.count("error:") == 1
+    assert "bad.png" in found.output
+    sheet = Image.open(tmp_path / "s.png")
+    # 6 cells in 2 columns
+    assert sheet.size == (2 * (2 * 320 + 4 + 8) + 8, 3 * (240 + 22 + 8) + 8)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("at", [None, (0, 0), (10**6, 10**6)])
+def test_parts_lie_inside_of_their_image(tmp_path: Path, at: tuple[int, int] | None) -> None:
+    Image.new("RGB", (70, 30)).save(tmp_path / "a.png")
+    info = open_source(tmp_path / "a.png").info
+    for out in ((30, 70), (3000, 7000), (4, 9), (240, 320)):
+        part = part_of(info, out, at)
+        assert part.clip(30, 70) == part
+        assert part.pixels > 0
+
+
+def test_what_does_not_fit(tmp_path: Path) -> None:
+    Image.new("RGB", (70, 30)).save(tmp_path / "a.png")
+    words = ("upscale", tmp_path / "a.png", tmp_path / "b.png", "-s", 2)
+    assert run(*words, "--at", "3,4").exit_code == 2
+    assert run(*words, "--preview", tmp_path / "s.png", "--at", "middle").exit_code == 2
