@@ -124,9 +124,10 @@ class Claims:
                     self._folders.add(path.parent)
                 raise
             owner = _read(path)
-            if owner is not None and owner.token == token:
+            if owner is not None and (owner.token == token or self._is_kept(path, owner)):
                 with self._lock:
-                    self._held[path] = token
+                    self._held[path] = owner.token
+                    self._kept.pop(path, None)
                     self._folders.add(path.parent)
                     if self._heart is None:
                         self._heart = threading.Thread(
@@ -142,7 +143,14 @@ class Claims:
     def owner(self, path: Path) -> Owner | None:
         """Who holds the claim; None where nobody does, or a dead process, whose it stays."""
         owner = _read(path)
-        return None if owner is None or self._dead(path, owner) else owner
+        if owner is None or self._is_kept(path, owner) or self._dead(path, owner):
+            return None
+        return owner
+
+    def _is_kept(self, path: Path, owner: Owner) -> bool:
+        """Whether a claim is this process's, which has let go of it and could not remove it."""
+        with self._lock:
+            return self._kept.get(path) == owner.token
 
     def release(self, path: Path) -> None:
         """Let go of a claim; nothing where it is not this process's any more."""
@@ -163,7 +171,8 @@ class Claims:
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if name.fullmatch(path.name) and path not in self._held and not self._remove_dead(path):
                 owner = _read(path)
-                found |= {path: owner} if owner is not None else {}
+                own = owner is None or self._is_kept(path, owner)
+                found |= {path: owner} if owner is not None and not own else {}
         return found
 
     def tidy(self, folder: Path) -> None:

@@ -209,3 +209,33 @@ def test_a_claim_that_was_put_by_a_call_that_failed_is_let_go(
     assert path.exists()
     claims.close()
     assert not path.exists()
+
+
+def test_a_claim_that_could_not_be_removed_is_no_obstacle_to_its_own_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the process would wait for itself, for as long as it lives."""
+    output = tmp_path / "a.png"
+    make_folder(output)
+    claim, task = claim_path(output), task_claim_path(output, 3)
+    claims = Claims()
+    for path in (claim, task):
+        assert claims.take(path) is None
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.EACCES, "no permission")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        for path in (claim, task):
+            claims.release(path)
+            assert path.exists()
+    assert claims.owner(claim) is None
+    assert claims.others(output) == {}
+    assert claims.take(claim) is None
+    other = Claims()
+    assert other.owner(claim) is not None
+    assert set(other.others(output)) == {task}
+    claims.close()
+    assert not claim.exists()
+    assert not task.exists()
