@@ -409,10 +409,14 @@ def refuse_unknown_suffix(paths: Sequence[Path], named: Path | None, words: Sequ
         UsageError: no format has such a suffix.
     """
     from liif_cli.io import EXPORTERS, exporter_for, image_suffixes, suffix_of
+    from liif_cli.io.place import is_object
 
     output = named or (paths[-1] if len(paths) > 1 else None)
     images = len(paths) if named else len(paths) - 1
-    if output is None or images != 1 or paths[0].is_dir() or output.exists():
+    # a bucket answers for itself, when it is asked for its images
+    if output is None or images != 1 or is_object(output) or is_object(paths[0]):
+        return
+    if paths[0].is_dir() or output.exists():
         return
     known = {suffix for name in EXPORTERS for suffix in exporter_for(name).suffixes}
     folder = any(word.endswith("/") and word.rstrip("/").endswith(output.name) for word in words)

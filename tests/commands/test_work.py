@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -307,13 +308,15 @@ def plainly(folder: Path, size: str) -> None:
     subprocess.run([*LIIF, *words, *options], env=ENV, check=True)
 
 
-def killed_and_started_again(path: Path, workers: int, kills: int, seed: int) -> None:
+def killed_and_started_again(
+    path: Path | str, workers: int, kills: int, seed: int, variables: Mapping[str, str] = ENV
+) -> None:
     rng = random.Random(seed)
     running: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(index: int) -> None:
         command = [*LIIF, "work", str(path), "--index", str(index), "--of", str(workers), "-q"]
-        running[index] = subprocess.Popen(command, env=ENV, stderr=subprocess.PIPE)
+        running[index] = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE)
 
     for index in range(workers):
         start(index)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +22,7 @@ from liif_cli.cli import liif
 from liif_cli.geometry.window import Window
 from liif_cli.io import open_source
 from liif_cli.io.place import ObjectPath, ObjectStat, location
+from tests.commands.test_work import killed_and_started_again
 from tests.places.conftest import forget
 from tests.places.server import KEYS, Seaweed, Server, has_seaweed
 
@@ -411,23 +410,7 @@ def test_workers_that_are_killed(
     options = ("--size", size, "--model", "bicubic", "--max-memory", "1GiB")
     plan = f"{BUCKET}/plans/p.jsonl"
     run("plan", f"{BUCKET}/a.tif", f"{BUCKET}/o.zarr", *options, "-o", plan)
-    rng, running = random.Random(3), {}
-
-    def start(index: int) -> None:
-        command = [*LIIF, "work", plan, "--index", str(index), "--of", str(workers), "-q"]
-        running[index] = subprocess.Popen(command, env=environment(server), stderr=subprocess.PIPE)
-
-    for index in range(workers):
-        start(index)
-    for _ in range(kills):
-        time.sleep(rng.uniform(1.0, 4.0))
-        index = rng.randrange(workers)
-        running[index].kill()
-        running[index].communicate()
-        start(index)
-    for process in running.values():
-        _, stderr = process.communicate(timeout=900)
-        assert process.returncode == 0, stderr
+    killed_and_started_again(plan, workers, kills, seed=3, variables=environment(server))
     plainly = elsewhere(
         server, "upscale", str(tmp_path / "a.tif"), str(tmp_path / "o.zarr"), *options
     )
