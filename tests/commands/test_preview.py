@@ -58,9 +58,10 @@ def test_all_kinds_of_images_and_one_that_is_damaged(tmp_path: Path) -> None:
     assert found.exit_code == 1
     assert found.output.count("error:") == 1
     assert "bad.png" in found.output
-    sheet = Image.open(tmp_path / "s.png")
+    with Image.open(tmp_path / "s.png") as sheet:
+        size = sheet.size
     # 6 cells in 2 columns
-    assert sheet.size == (2 * (2 * 320 + 4 + 8) + 8, 3 * (240 + 22 + 8) + 8)
+    assert size == (2 * (2 * 320 + 4 + 8) + 8, 3 * (240 + 22 + 8) + 8)
     assert not (tmp_path / "out").exists()
 
 

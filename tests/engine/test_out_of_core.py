@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,16 +60,16 @@ def test_a_full_disk_while_unpacking(
     monkeypatch.setattr(planner, "INPUT_SHARE", 1 << 40)
     monkeypatch.setattr(unpack, "BAND_BYTES", 1500)
     out = tmp_path / "a.png"
-    real, calls = os.pwrite, []
+    real, calls = unpack._write, []
 
-    def fill(*args: object) -> int:
+    def fill(*args: Any) -> None:
         calls.append(1)
         if len(calls) > 2:
             raise OSError(28, "No space left on device")
-        return real(*args)  # type: ignore[arg-type]
+        real(*args)
 
     with monkeypatch.context() as full:
-        full.setattr(os, "pwrite", fill)
+        full.setattr(unpack, "_write", fill)
         report = upscale_batch(photo, out, SPEC, listen=events)
     assert "full disk" in str(report.results[0].error)
     assert unpacked_path(out).exists()
