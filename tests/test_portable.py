@@ -52,7 +52,6 @@ def test_the_main_job(tmp_path: Path, lacking: str) -> None:
     for name in ("a.png", "b.jpg", "c.tif"):
         pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "in" / name)
-    (tmp_path / "bad").mkdir()
     # fcntl under another name, to look at how a file was opened
     (tmp_path / "fcntl_kept.py").write_text(
         "import importlib.machinery, importlib.util\n"
