@@ -34,7 +34,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.models.decoders.liif import LIIF
 from liif_cli.models.decoders.lmliif import LMLIIF
 from liif_cli.models.device import use_full_precision
-from liif_cli.plan.planner import TILE
+from liif_cli.plan.cutting import TILE
 
 SCALES = (4, 16)
 GEMM_SIDE = {"cuda": 8192, "cpu": 1024}

@@ -43,9 +43,10 @@ from liif_cli.geometry.size import SizeRequest
 from liif_cli.io.place import location
 from liif_cli.io.pyramid import level_shapes
 from liif_cli.models.loader import DEFAULT_MODEL, load_model
+from liif_cli.plan.cutting import TILE
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.planfile import PlanFile
-from liif_cli.plan.planner import TILE, make_plan
+from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
 
 GIB = 2**30

@@ -22,8 +22,9 @@ from liif_cli.io.refusals import check_finite
 from liif_cli.io.values import measure
 from liif_cli.models.loader import LoadedModel
 from liif_cli.models.model import Model
+from liif_cli.plan.cutting import TILE
 from liif_cli.plan.plan import RenderPlan, RenderTask
-from liif_cli.plan.planner import TILE, make_plan
+from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, OutputFacts, RenderSpec
 
 _NAME = "array"
@@ -117,7 +118,7 @@ def upscale_source(
         facts,
         [output],
         cost,
-        measure_machine(spec, device),
+        dataclasses.replace(measure_machine(spec, device), alone=True),
         model_digest=loaded.digest,
         precision=precision,
     )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,12 @@ from liif_cli.engine.events import (
     Listener,
     Warned,
 )
-from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
+from liif_cli.engine.machine import (
+    measure_machine,
+    process_start,
+    resolve_device,
+    resolve_precision,
+)
 from liif_cli.engine.pool import JobThreads
 from liif_cli.engine.record import (
     FOLDER,
@@ -75,8 +81,9 @@ from liif_cli.io.scratch import run_folder
 from liif_cli.io.values import WHOLE, measure
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
+from liif_cli.plan.cutting import TILE
 from liif_cli.plan.plan import Cut, RenderPlan
-from liif_cli.plan.planner import TILE, make_plan
+from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import WHOLE_INPUT_PIXELS, InputFacts, Machine, OutputFacts, RenderSpec
 
 log = logging.getLogger(__name__)
@@ -167,6 +174,7 @@ class Batch:
         write: bool = True,
         pairs: list[Pair] | None = None,
     ) -> None:
+        marks = [process_start(), time.time()]
         self.spec = spec
         self._listener, self._lock = listen, threading.Lock()
         self._taken: dict[str, Path] = {}
@@ -202,6 +210,7 @@ class Batch:
         folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
         self.deaths = Deaths(folder, again=spec.overwrite, write=write)
         self.listen(BatchStarted(len(self.pairs)))
+        marks.append(time.time())
         device = resolve_device(spec.device)
         self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
@@ -211,8 +220,19 @@ class Batch:
         self._device = device
         self._exact: Model | None = None
         self._exact_lock = threading.Lock()
+        marks.append(time.time())
         self._warm_up(device)
-        self.machine: Machine = measure_machine(spec, device)
+        marks.append(time.time())
+        log.info(
+            "ready after %.1f s: Python and imports %.1f, looking for images %.1f, "
+            "the network %.1f, its first pixels %.1f",
+            marks[-1] - marks[0],
+            *(after - before for before, after in pairwise(marks)),
+        )
+        machine = measure_machine(spec, device)
+        self.machine: Machine = dataclasses.replace(
+            machine, alone=len(self.pairs) < machine.workers
+        )
 
     def _warm_up(self, device: torch.device) -> None:
         """Import and compile what a render needs, so that the measured memory holds it."""

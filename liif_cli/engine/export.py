@@ -24,8 +24,9 @@ from liif_cli.io.place import is_object
 from liif_cli.io.scratch import run_folder
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.io.tilestore import TileStore, is_tile_store
+from liif_cli.plan.choices import choose
+from liif_cli.plan.disk import DISK_SLACK
 from liif_cli.plan.memory import refuse
-from liif_cli.plan.planner import DISK_SLACK, choose
 
 Progress = Callable[[int, int], None]
 """Told of how many pixels out of how many are written."""

@@ -7,6 +7,7 @@ Files are told apart by content; nothing in a file is ever executed.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,15 @@ class Checkpoint:
     state: Mapping[str, torch.Tensor]
     card: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def _skeleton(self) -> Model:
+        """The network without weights, which takes longer to build than to copy."""
+        with torch.device("meta"):
+            return Model(self.spec)
+
     def build(self) -> Model:
         """The network with these weights, in eval mode and without gradients."""
-        with torch.device("meta"):
-            model = Model(self.spec)
+        model = copy.deepcopy(self._skeleton)
         model.load_state_dict(dict(self.state), assign=True)
         return model.eval().requires_grad_(False)
 
@@ -245,8 +252,7 @@ def _published_encoder(path: Path, spec: Mapping[str, Any]) -> Part:
 
 def _check(path: Path, checkpoint: Checkpoint) -> None:
     """Keys and shapes of the state against the spec; the network is built without memory."""
-    with torch.device("meta"):
-        expected = Model(checkpoint.spec).state_dict()
+    expected = checkpoint._skeleton.state_dict()
     state = checkpoint.state
     missing = [key for key in expected if key not in state]
     extra = [key for key in state if key not in expected]

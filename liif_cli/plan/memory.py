@@ -92,6 +92,11 @@ class TaskShape:
         total = read * cost.encode_macs + pixels * cost.query_macs
         return (read - own) * cost.encode_macs / total if total else 0.0
 
+    def macs(self, cost: ModelCost) -> float:
+        """Its multiply-adds, those included that other tasks make as well."""
+        encoded = self.window[0] * self.window[1] * cost.encode_macs
+        return encoded + self.output[0] * self.output[1] * cost.query_macs
+
     def peak_bytes(
         self,
         cost: ModelCost,

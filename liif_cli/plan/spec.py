@@ -166,12 +166,14 @@ class Machine:
         base_bytes: memory of the process with the model loaded, before any image.
         allowed_bytes: memory that the process may take.
         device: where the network runs, "cpu" or "cuda:N".
+        alone: the images of the run are fewer than its workers, so that one is best cut for all.
     """
 
     workers: int
     base_bytes: int
     allowed_bytes: int
     device: str = "cpu"
+    alone: bool = False
 
 
 @dataclass(frozen=True)

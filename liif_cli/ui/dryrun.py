@@ -11,8 +11,8 @@ from rich.table import Column, Table
 from liif_cli.engine.batch import PlannedImage, plan_batch
 from liif_cli.engine.estimate import estimate_batch
 from liif_cli.errors import EXIT_FAILED, EXIT_OK
+from liif_cli.plan.disk import batch_disk
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.plan.planner import batch_disk
 from liif_cli.plan.spec import RenderSpec
 from liif_cli.ui.format import (
     counted,

@@ -14,7 +14,7 @@ from PIL import Image
 from liif_cli.engine.batch import upscale_batch
 from liif_cli.engine.events import ImageDone
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events
 
@@ -102,9 +102,9 @@ def test_by_way_of_a_store_and_in_every_format(
 ) -> None:
     if format == "cog":
         pytest.importorskip("rasterio")
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
     folder = os.path.join(os.fsencode(tmp_path), b"f\xf6lder")
     pictures(folder, [name])
     events = Events()

@@ -18,7 +18,7 @@ from liif_cli.cli import liif
 from liif_cli.engine.render import render_array
 from liif_cli.models import checkpoint
 from liif_cli.models.model import Model, ModelSpec, Part, via_model
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 
 DECODER = Part("lmliif", {"latent_hidden": [24], "depth": 2, "skip": "bilinear"})
 SIZES = {"n_resblocks": 2, "n_feats": 8}
@@ -224,8 +224,8 @@ def test_every_image_of_a_folder_has_its_own_level(
 def test_a_store_goes_on_at_its_level_only(
     tmp_path: Path, weights: dict[str, Path], photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
     arguments = ("--size", "168x136", "--model", weights["told"])
     assert run("upscale", photo, tmp_path / "a.zarr", *arguments).exit_code == 0
     whole = np.asarray(zarr.open(tmp_path / "a.zarr", mode="r")["0"])

@@ -22,7 +22,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.tilestore import TileStore
 from liif_cli.models import checkpoint
 from liif_cli.models.model import Model
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events, write_photo
 
@@ -46,9 +46,9 @@ def statuses(report: BatchReport) -> list[str]:
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the store, in shards that small images have many of."""
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
 
 
 def test_the_written_pixels_are_those_of_the_library(
@@ -83,9 +83,9 @@ def test_through_the_store_or_in_memory_the_pixels_are_the_same(
 ) -> None:
     spec = spec_of("400x300", tiny_weights)
     upscale_batch(photo, tmp_path / "whole.png", spec, listen=events)
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
     report = upscale_batch(photo, tmp_path / f"a{suffix}", spec, listen=events)
     assert report.exit_code == 0, events
     plan = events.of(PlanMade)[-1].plan

@@ -13,8 +13,8 @@ from liif_cli.engine.batch import plan_batch, upscale_batch
 from liif_cli.engine.estimate import BatchEstimate, ImageEstimate, estimate_batch
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io import EXPORTERS, exporter_for
+from liif_cli.plan.disk import batch_disk
 from liif_cli.plan.memory import MIB
-from liif_cli.plan.planner import batch_disk
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events, write_photo
 
@@ -45,7 +45,7 @@ def test_every_kind_of_output_is_measured(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     if limit is not None:
-        monkeypatch.setattr("liif_cli.plan.planner.MEMORY_MOST", limit)
+        monkeypatch.setattr("liif_cli.plan.cutting.MEMORY_MOST", limit)
     output = tmp_path / f"o{exporter_for(name).suffixes[0]}"
     batch = plan_batch(photo, output, bicubic("2", format=name), listen=events)
     (image,) = batch.images

@@ -25,7 +25,7 @@ from liif_cli.io.sources.whole import WholeFileSource
 from liif_cli.models import checkpoint
 from liif_cli.models.loader import model_names
 from liif_cli.models.model import Model, ModelSpec, Part
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events
 
@@ -35,9 +35,9 @@ HEIGHT, WIDTH = 37, 44
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the store, in shards that small images have many of."""
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
 
 
 def plane(dtype: Any = np.uint8, seed: int = 0) -> np.ndarray:
@@ -400,7 +400,7 @@ def test_a_store_that_lost_a_shard_goes_on(
 def test_an_input_that_is_unpacked(
     tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, events: Events
 ) -> None:
-    monkeypatch.setattr(planner, "INPUT_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "INPUT_SHARE", 1 << 40)
     gray = plane()
     alone = upscaled(write(tmp_path / "gray.png", gray), tmp_path / "alone.tif", tiny_weights)
     for name in ("rgb.png", "rgb.tif"):

@@ -15,10 +15,13 @@ from liif_cli.engine import batch as batch_module
 from liif_cli.engine.batch import upscale_batch
 from liif_cli.engine.events import PlanMade
 from liif_cli.engine.unfinished import unpacked_path
+from liif_cli.errors import PlanError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io import unpack
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
+from liif_cli.plan.disk import DISK_SLACK
 from liif_cli.plan.memory import GIB, MIB
+from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 from tests.engine.conftest import Events
@@ -40,7 +43,7 @@ def test_an_unpacked_input_gives_the_same_output(
 ) -> None:
     upscale_batch(photo, tmp_path / "plain.png", SPEC, listen=events)
     assert not events.of(PlanMade)[-1].plan.unpack
-    monkeypatch.setattr(planner, "INPUT_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "INPUT_SHARE", 1 << 40)
     monkeypatch.setattr(unpack, "BAND_BYTES", 1500)
     for source in (photo, strips):
         out = tmp_path / f"{source.stem}-out.png"
@@ -57,7 +60,7 @@ def test_an_unpacked_input_gives_the_same_output(
 def test_a_full_disk_while_unpacking(
     tmp_path: Path, photo: Path, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner, "INPUT_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "INPUT_SHARE", 1 << 40)
     monkeypatch.setattr(unpack, "BAND_BYTES", 1500)
     out = tmp_path / "a.png"
     real, calls = unpack._write, []
@@ -103,13 +106,13 @@ def test_the_plan_counts_what_unpacking_takes() -> None:
     output = OutputFacts("o.tif", "tiff", disk_free=1 << 50)
     spec = RenderSpec(SizeRequest.from_scale("1.5"), "m")
 
-    def plan_of(disk: int) -> planner.RenderPlan:
+    def plan_of(disk: int) -> RenderPlan:
         place = dataclasses.replace(output, disk_free=disk)
         return make_plan(spec, source, [place], cost, machine, model_digest="w", precision="fp32")
 
     plan = plan_of(1 << 50)
     assert plan.unpack
     assert plan.projected_mem <= GIB
-    assert plan.projected_disk == 2 * 45_000 * 30_000 * 3 + 1_800_000_000 + planner.DISK_SLACK
-    with pytest.raises(planner.PlanError, match=r"unpacked input 1\.7 GiB"):
+    assert plan.projected_disk == 2 * 45_000 * 30_000 * 3 + 1_800_000_000 + DISK_SLACK
+    with pytest.raises(PlanError, match=r"unpacked input 1\.7 GiB"):
         plan_of(9 * GIB)

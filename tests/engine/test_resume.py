@@ -19,7 +19,7 @@ from liif_cli.engine.events import ExportStarted, PlanMade, TaskDone
 from liif_cli.engine.unfinished import store_path
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io.tilestore import TileStore
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events, write_photo
 
@@ -30,9 +30,9 @@ PIXELS = 400 * 300
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the store, in shards that small images have many of."""
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
 
 
 def spec_of(size: str = SIZE, model: str | Path = "bicubic", **options: object) -> RenderSpec:
@@ -136,8 +136,8 @@ def test_other_memory_keeps_the_cut_it_began_with(
     out = tmp_path / "a.tif"
     interrupted(photo, out, spec_of())
     # what more or less memory would do to the plan
-    monkeypatch.setattr(planner, "SHARD", 256)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1)
+    monkeypatch.setattr(cutting, "SHARD", 256)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1)
     assert upscale_batch(photo, out, spec_of(), listen=events).exit_code == 0
     made = events.of(PlanMade)[-1]
     assert made.plan.shard == 64

@@ -17,7 +17,7 @@ from liif_cli.engine.events import PlanMade, TaskDone
 from liif_cli.engine.unfinished import store_path
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events, write_photo
 
@@ -25,9 +25,9 @@ from tests.engine.conftest import Events, write_photo
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the store, in shards that small images have many of."""
-    monkeypatch.setattr(planner, "SHARD", 64)
-    monkeypatch.setattr(planner, "CHUNK", 32)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 64)
+    monkeypatch.setattr(cutting, "CHUNK", 32)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
 
 
 def spec_of(scale: str, model: str | Path = "bicubic", **options: object) -> RenderSpec:
@@ -82,8 +82,8 @@ def test_in_memory_as_well(
     self_ensemble: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(planner, "MEMORY_TASK", 96)
-    monkeypatch.setattr(planner, "TILE", 64)
+    monkeypatch.setattr(cutting, "MEMORY_TASK", 96)
+    monkeypatch.setattr(cutting, "TILE", 64)
     options = {"self_ensemble": self_ensemble}
     upscale_batch(photo, tmp_path / "w.png", spec_of("5", tiny_weights, **options), listen=events)
     whole = pixels_of(tmp_path / "w.png")

@@ -12,7 +12,7 @@ import pytest
 from liif_cli.engine import record
 from liif_cli.engine.batch import upscale_batch
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.plan import planner
+from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events
 from tests.engine.faulty_writes import FaultyWrites
@@ -23,9 +23,9 @@ CAUSES = {errno.EIO: "Input/output error", errno.ENOSPC: "full disk"}
 @pytest.fixture
 def by_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the store, in a few shards."""
-    monkeypatch.setattr(planner, "SHARD", 128)
-    monkeypatch.setattr(planner, "CHUNK", 64)
-    monkeypatch.setattr(planner, "MEMORY_SHARE", 1 << 40)
+    monkeypatch.setattr(cutting, "SHARD", 128)
+    monkeypatch.setattr(cutting, "CHUNK", 64)
+    monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
 
 
 def upscale(photo: Path, out: Path) -> tuple[int, str]:

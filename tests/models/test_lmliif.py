@@ -244,9 +244,9 @@ def test_arguments_out_of_range_are_refused(arguments: dict[str, Any]) -> None:
 
 ELSEWHERE = """
 import sys, torch
-from liif_cli.models.decoders import lmliif_compiled
+from liif_cli.models.decoders import lmliif_kernel
 from tests.models.test_lmliif import answers, decoder_of, plain
-assert lmliif_compiled.VECTOR == int(sys.argv[1])
+assert lmliif_kernel.VECTOR == int(sys.argv[1])
 decoder, feat = decoder_of(), torch.randn(1, 6, 7, 9)
 for shape in [(14, 18), (17, 40), (140, 90)]:
     got, expected = answers(decoder, feat, shape), plain(decoder, feat, shape)

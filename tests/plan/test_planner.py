@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from liif_cli.errors import OutputError, PlanError, UsageError
 from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.plan.memory import GIB, MIB, TaskShape, default_allowed, format_bytes, parse_memory
+from liif_cli.plan.cutting import Cutting
+from liif_cli.plan.disk import DISK_SLACK, batch_disk
+from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes, parse_memory
 from liif_cli.plan.plan import RenderPlan
-from liif_cli.plan.planner import DISK_SLACK, _large_enough, batch_disk, make_plan
+from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
 COST = ModelCost(
@@ -363,6 +365,30 @@ def test_an_encoder_in_bands_takes_less_memory_and_gets_larger_tasks() -> None:
     assert light.network_bytes(2000, 1000) < 512 * 2_000_000 / 3
     plain = dataclasses.replace(light, column_bytes=0)
     allowed = 2 << 30
-    shape = TaskShape.of((700, 700), (3000, 4000), (6000, 8000), COST.radius)
-    assert _large_enough(shape, plain, (3000, 4000), allowed)
-    assert not _large_enough(shape, light, (3000, 4000), allowed)
+    for cost, expected in ((plain, True), (light, False)):
+        cutting = Cutting((3000, 4000), (6000, 8000), cost, allowed)
+        assert cutting._large_enough(cutting.task((700, 700))) is expected
+
+
+def test_one_image_alone_is_cut_for_all_workers() -> None:
+    """In a batch, what neighbours compute twice is not worth it: other images are there."""
+    cost = dataclasses.replace(COST, radius=(36, 36), encode_macs=300_000, query_macs=4_000)
+    plans = [
+        plan_of(
+            SizeRequest(scale=(4, 4)),
+            (200, 300, 3),
+            cost=cost,
+            machine=dataclasses.replace(MACHINE, alone=alone),
+        )
+        for alone in (False, True)
+    ]
+    assert [found.task for found in plans] == [(800, 1200), (800, 600)]
+    assert [found.out_shape for found in plans] == [(800, 1200)] * 2
+
+
+def test_alone_a_tiny_image_is_not_cut() -> None:
+    """Where the halo is most of a task, cutting gains nothing."""
+    machine = dataclasses.replace(MACHINE, alone=True)
+    cost = dataclasses.replace(COST, radius=(36, 36), encode_macs=300_000, query_macs=4_000)
+    found = plan_of(SizeRequest(scale=(4, 4)), (20, 30, 3), cost=cost, machine=machine)
+    assert found.task == (80, 120)

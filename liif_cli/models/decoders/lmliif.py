@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -382,6 +383,9 @@ def _exact(dtype: torch.dtype) -> torch.dtype:
 def compiled_kernel() -> Any:
     """The compiled kernel, or None where numba is not installed."""
     try:
+        # imported to compile only, which takes a second that most runs save
+        if find_spec("numba") is None:
+            raise ImportError("no module named numba")
         return import_module("liif_cli.models.decoders.lmliif_compiled")
     except ImportError as error:
         log.info("numba is not there (%s): lmliif renders with torch, several times slower", error)

@@ -1,0 +1,172 @@
+"""Compiled code kept between runs, and loaded by llvmlite alone.
+
+numba keeps what it compiled as well, but to read that it imports most of itself: 1.5 s in a command
+that may run for three. An object file needs llvmlite's loader only, which takes a tenth of that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from llvmlite import binding
+
+log = logging.getLogger(__name__)
+
+_MAGIC = b"liif machine code 1"
+_lock = threading.Lock()
+
+_HARMLESS = ("llvm.", "memcpy", "memset", "memmove")
+"""What object files may ask of the process that loads them: the compiler's own, and libc's."""
+
+
+@dataclass(frozen=True)
+class MachineCode:
+    """An object file of one function."""
+
+    symbol: str
+    triple: str
+    content: bytes
+
+    def packed(self) -> bytes:
+        """As a file that ``unpacked`` reads, with a digest."""
+        head = [_MAGIC, self.symbol.encode(), self.triple.encode()]
+        digest = hashlib.sha256(b"\n".join([*head, self.content])).hexdigest()
+        return b"\n".join([*head, digest.encode(), self.content])
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> MachineCode:
+        """What ``packed`` gave.
+
+        Raises:
+            ValueError: it is something else, or damaged.
+        """
+        magic, symbol, triple, _, content = packed.split(b"\n", 4)
+        found = cls(symbol.decode(), triple.decode(), content)
+        if magic != _MAGIC or found.packed() != packed:
+            raise ValueError("damaged")
+        return found
+
+
+def function(source: Path, variant: str, compiled: Callable[[], Compiled], types: Any) -> Any:
+    """A compiled function, from a file of an earlier run where there is one.
+
+    Args:
+        source: the Python file whose code it is: another text is compiled anew.
+        variant: which of its functions.
+        compiled: compiles it, which imports numba.
+        types: the ctypes prototype.
+    """
+    with _lock:
+        return types(_address(source, variant, compiled))
+
+
+def _address(source: Path, variant: str, compiled: Callable[[], Compiled]) -> int:
+    name = f"{source.stem}.{variant}.{_key(source, variant)}.bin"
+    for folder in _folders(source):
+        try:
+            return _load(MachineCode.unpacked((folder / name).read_bytes()))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, RuntimeError) as error:
+            log.info("%s: %s, and is compiled anew", folder / name, error)
+    log.info("compiling %s for %s, which is done once", source.stem, variant)
+    fresh = compiled()
+    _loaded.append(fresh)
+    strange = [symbol for symbol in fresh.asks_for if not symbol.startswith(_HARMLESS)]
+    if strange:
+        log.info("code of %s is not kept: it asks for %s", source.stem, ", ".join(strange))
+        return fresh.address
+    _keep(fresh.code, name, source)
+    return fresh.address
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What numba made of a function."""
+
+    code: MachineCode
+    address: int
+    """Where it lies in this process."""
+    asks_for: list[str]
+    """Functions and variables of others that it names."""
+    owner: object
+    """What keeps it there."""
+
+
+def _folders(source: Path) -> Iterator[Path]:
+    """Where code is looked for and kept: what numba's users set, beside the source, the user's."""
+    if set_by_user := os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(set_by_user)
+        return
+    yield source.parent / "__pycache__"
+    try:
+        from platformdirs import user_cache_path
+    except ImportError:
+        return
+    yield user_cache_path("liif", appauthor=False)
+
+
+def _keep(code: MachineCode, name: str, source: Path) -> None:
+    """Write the file where that is possible first; whole or not at all."""
+    for folder in _folders(source):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f".{name}.{os.getpid()}"
+            partial.write_bytes(code.packed())
+            os.replace(partial, folder / name)
+        except OSError:
+            continue
+        return
+    log.info("no folder where compiled code can be kept: it is compiled in every run")
+
+
+def target() -> tuple[str, str]:
+    """The processor that code is compiled for (numba's settings may name it), and its features."""
+    name = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    return name, features
+
+
+def _key(source: Path, variant: str) -> str:
+    parts = (source.read_text("utf-8"), variant, *target(), version("numba"), version("llvmlite"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _native() -> None:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+
+
+_loaded: list[object] = []
+"""What owns code in this process, and lives as long."""
+
+
+def _load(code: MachineCode) -> int:
+    """Put the object file into this process: the function's address.
+
+    Raises:
+        RuntimeError: llvmlite cannot.
+    """
+    _native()
+    module = binding.parse_assembly(f'target triple = "{code.triple}"')
+    machine = binding.Target.from_triple(code.triple).create_target_machine(jit=True)
+    engine = binding.create_mcjit_compiler(module, machine)
+    engine.add_object_file(binding.ObjectFileRef.from_data(code.content))
+    engine.finalize_object()
+    address: int = engine.get_function_address(code.symbol)
+    if not address:
+        raise RuntimeError(f"has no function {code.symbol}")
+    _loaded.append(engine)
+    return address
