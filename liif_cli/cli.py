@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("liif_cli.commands.info:info", "Say what images, tile stores and weights files hold."),
     "export": ("liif_cli.commands.export:export", "Write a finished store to any format."),
     "verify": ("liif_cli.commands.verify:verify", "Read outputs again and say what is damaged."),
+    "view": ("liif_cli.commands.view:view", "Show outputs beside their inputs in a browser."),
     "models": ("liif_cli.commands.models:models", "List the models that come with liif."),
     "sample": ("liif_cli.commands.sample:sample", "Write a few generated images to try liif with."),
     "bench": ("liif_cli.commands.bench:bench", "Measure PSNR and speed of models at any scales."),

@@ -32,7 +32,7 @@ from liif_cli.io.atomic import (
 from liif_cli.io.deepzoom import tiles_folder
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.jsontext import parse_json
-from liif_cli.io.place import ObjectPath, is_object
+from liif_cli.io.place import ObjectPath, is_object, location
 from liif_cli.io.tilestore import TileStore, is_draft, metadata_damage
 from liif_cli.plan.plan import RenderPlan, fingerprint_of
 
@@ -72,7 +72,8 @@ class Record:
 
     ``checksum`` is the CRC-32C of a file's content, empty for a store, which has its own. ``gray``
     is whether the input was found to be gray, None where nobody looked. ``files`` are the checksums
-    of the output's other files, by their path from its folder.
+    of the output's other files, by their path from its folder. ``input`` is the path of the input
+    from there, a whole one where it lies elsewhere, empty where it is not known.
     """
 
     identity: dict[str, Any]
@@ -82,11 +83,13 @@ class Record:
     checksum: str = ""
     gray: bool | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    input: str = ""
 
     @classmethod
     def of(cls, plan: RenderPlan, written: Path) -> Record:
         """The record of a file that is written but has not its final name yet."""
-        return cls.of_file(plan.identity(), written, plan.model, plan.gray)
+        found = cls.of_file(plan.identity(), written, plan.model, plan.gray)
+        return dataclasses.replace(found, input=_from_output(plan))
 
     @classmethod
     def of_file(
@@ -114,6 +117,7 @@ class Record:
                 checksum=str(data.get("checksum", "")),
                 gray=data.get("gray"),
                 files={str(name): str(sum_) for name, sum_ in data.get("files", {}).items()},
+                input=str(data.get("input", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -137,6 +141,8 @@ class Record:
         }
         if self.files:
             data["files"] = dict(self.files)
+        if self.input:
+            data["input"] = self.input
         text = json.dumps(data, indent=1, sort_keys=True) + "\n"
         path = _path(output)
         make_folder(output)
@@ -178,6 +184,17 @@ class Record:
         if not self.checksum or file_checksum(output) != self.checksum:
             return False
         return not any(part_damage(output, part)[1] for part in self.files.items())
+
+
+def _from_output(plan: RenderPlan) -> str:
+    """The input's path from the output's folder, so that both may be moved together."""
+    source, folder = location(plan.input), location(plan.output).parent
+    if is_object(source) or is_object(folder):
+        return plan.input
+    try:
+        return Path(os.path.relpath(source, folder)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(source.absolute())
 
 
 def output_state(output: Path, plan: RenderPlan, *, remember: bool = False) -> OutputState:

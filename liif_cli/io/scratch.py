@@ -56,3 +56,8 @@ def run_folder() -> Path:
 def lasting_folder(name: str) -> Path:
     """A folder that later processes find again by its name; made by whoever writes to it."""
     return _root() / name
+
+
+def is_scratch(path: Path) -> bool:
+    """Whether it lies in such a folder."""
+    return path.is_relative_to(_root())

@@ -1,4 +1,4 @@
-"""Deep Zoom: tiles that a web page opens with OpenSeadragon, in bounded memory."""
+"""Deep Zoom: tiles that a web page shows, ours beside them or OpenSeadragon, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from liif_cli.io.base import OutputInfo, PixelReader, Pixels
 from liif_cli.io.deepzoom import DeepZoom, tiles_folder
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_compression, check_limit
+from liif_cli.io.scratch import is_scratch
+from liif_cli.io.viewerpage import add_to_index
 
 _QUALITY = 90
 # tiles a side that are read at once: a tile alone would decode each chunk of a store nine times
@@ -76,6 +78,9 @@ class DeepZoomExporter:
                     # no descriptor of earlier tiles stays beside these
                     final.unlink(missing_ok=True)
             path.write_text(image.descriptor(), encoding="utf-8")
+            if not is_scratch(final):
+                # one in a bucket would have to show what others put there
+                add_to_index(image)
 
 
 def _refuse_other(folder: Path) -> None:
