@@ -68,6 +68,7 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@PYTHONPATH=. $(BIN)/python docs/generate_formats.py --check
+	@PYTHONPATH=. $(BIN)/python docs/generate_man.py --check
 
 bench: $(STAMP)
 	@set -e; for one in $(BENCHMARKS); do echo "== $$one"; $(BIN)/python -m benchmarks.$$one; done

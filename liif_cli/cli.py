@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -105,7 +106,8 @@ class LazyGroup(click.Group):
     ) -> Any:
         """Run the command line of ``args`` and exit with its code."""
         # commands note here whether they are verbose: click's own context is gone when one fails
-        state: dict[str, Any] = {"words": list(sys.argv[1:] if args is None else args)}
+        words = list(sys.argv[1:] if args is None else args)
+        state: dict[str, Any] = {"words": words, "began": time.perf_counter()}
         said: list[str] = []
 
         def _say(message: str) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -191,11 +194,38 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert stderr == b""
 
 
-def test_reference_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs/generate_cli.py")
+def generator(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
+    return generate
+
+
+def test_reference_is_up_to_date() -> None:
+    generate = generator("generate_cli")
     page = generate.TARGET.read_text(encoding="utf-8")
     assert page == generate.reference(), "run python docs/generate_cli.py"
+
+
+def test_manual_pages_are_up_to_date() -> None:
+    generate = generator("generate_man")
+    there = {path.name: path.read_text(encoding="utf-8") for path in generate.FOLDER.glob("*.1")}
+    assert there == generate.pages(), "run python docs/generate_man.py"
+    assert {f"liif-{name}.1" for name in COMMANDS} | {"liif.1"} == set(there)
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_manual_pages_are_what_man_expects() -> None:
+    for path in sorted((ROOT / "docs/man").glob("*.1")):
+        done = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-Wbreak", "-wmac", "-wmissing", "-wsyntax", str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
+        for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"):
+            assert f"\n{heading}\n" in plain, (path, heading)

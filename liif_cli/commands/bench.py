@@ -8,20 +8,20 @@ from typing import Any
 import click
 
 from liif_cli.errors import UsageError
-from liif_cli.ui import options
+from liif_cli.ui import options, types
 
 
 @click.command()
 @click.option(
     "--scales",
-    type=options.NumbersType(),
+    type=types.NumbersType(),
     default="2,3,4,6,12,18,24,30",
     show_default=True,
     help="Magnifications above 1, fractions allowed.",
 )
 @click.option(
     "--inputs",
-    type=options.NamesType(),
+    type=types.NamesType(),
     default="clean",
     show_default=True,
     help="What LR images go through, a column each: jpegQ, jpegQ-420, webpQ, avifQ (quality), "
@@ -39,7 +39,7 @@ from liif_cli.ui import options
 )
 @click.option(
     "--methods",
-    type=options.NamesType(),
+    type=types.NamesType(),
     help="Decoders (every model that comes with liif and has it), models, bicubic, nearest, "
     "bilinear, lanczos, siren. NAME@ensemble averages 8 flips and turns, NAME@clamped is told no "
     "smaller pixel than at its largest trained scale, NAME@via4 renders at x4 and goes on by "
@@ -59,7 +59,7 @@ from liif_cli.ui import options
 )
 @click.option(
     "--cells",
-    type=options.NumbersType(),
+    type=types.NumbersType(),
     help="Also tell networks a pixel of 1/K of an input pixel, for each K.",
 )
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Images of each set.")

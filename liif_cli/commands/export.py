@@ -8,12 +8,12 @@ import click
 
 from liif_cli.errors import printable
 from liif_cli.plan.spec import FORMATS
-from liif_cli.ui import options
+from liif_cli.ui import options, types
 
 
 @click.command()
-@click.argument("store", type=options.PLACE)
-@click.argument("file", type=options.PLACE)
+@click.argument("store", type=types.PLACE)
+@click.argument("file", type=types.PLACE)
 @click.option(
     "--format",
     type=click.Choice(FORMATS),

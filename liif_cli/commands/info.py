@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from liif_cli.errors import EXIT_FAILED, LiifError, printable
-from liif_cli.ui import options
+from liif_cli.ui import options, types
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=options.PLACE)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=types.PLACE)
 @options.json_option
 @options.verbose_option
 @click.pass_context

@@ -9,18 +9,18 @@ import click
 
 from liif_cli.errors import OutputError, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
-from liif_cli.ui import options
+from liif_cli.ui import options, requests, types
 from liif_cli.ui.groups import GroupedCommand
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("input", type=options.PLACE)
-@click.argument("output", type=options.PLACE)
+@click.argument("input", type=types.PLACE)
+@click.argument("output", type=types.PLACE)
 @click.option(
     "-o",
     "--plan",
     "at",
-    type=options.PLACE,
+    type=types.PLACE,
     required=True,
     metavar="FILE",
     help="The plan file to write.",
@@ -63,8 +63,8 @@ def plan(
       liif plan photos/ large/ --scale 4 -o plan.jsonl
       liif plan mosaic.tif poster.zarr --size 300000x200000 --max-memory 4GiB -o plan.jsonl
     """
-    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
-    dpi = dpi or (options.PRINT_DPI if paper else None)
+    wanted = requests.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
+    dpi = dpi or (requests.PRINT_DPI if paper else None)
     if at.exists() and not overwrite:
         raise OutputError(
             f"{at} exists", expected="no file", cure="give --overwrite, or another name"
@@ -78,7 +78,9 @@ def plan(
     from liif_cli.ui.format import counted
     from liif_cli.ui.report import left_out
 
-    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)
+    model = model or DEFAULT_MODEL
+    render["name"] = requests.name_template(render["name"], wanted, model)
+    spec = RenderSpec(size=wanted, model=model, dpi=dpi, **render)
     found, unread = make_plan_file(input, output, spec, suffix=suffix, at=at)
     found.write(at)
     if not quiet:

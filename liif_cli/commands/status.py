@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from liif_cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, printable
-from liif_cli.ui import options
+from liif_cli.ui import options, types
 
 if TYPE_CHECKING:
     from liif_cli.engine.work import PlanStatus
@@ -19,7 +19,7 @@ _EVERY = 5.0
 
 
 @click.command()
-@click.argument("plan", type=options.PLACE)
+@click.argument("plan", type=types.PLACE)
 @click.option("--watch", is_flag=True, help="Say it again every five seconds until all is done.")
 @click.option(
     "--tries",

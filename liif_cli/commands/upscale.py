@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from liif_cli.errors import EXIT_FAILED, EXIT_OK, UsageError
 from liif_cli.geometry.size import Fit, SizeRequest
-from liif_cli.ui import options
+from liif_cli.ui import options, requests, types
 from liif_cli.ui.groups import GroupedCommand
 from liif_cli.ui.pipes import PIPE, Piped, piped
 from liif_cli.ui.startup import importing
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from liif_cli.plan.spec import RenderSpec
     from liif_cli.ui.reportfile import ReportFile
 
+log = logging.getLogger(__name__)
+
 
 @click.command(cls=GroupedCommand)
-@click.argument("paths", nargs=-1, type=options.PLACE, metavar="INPUT... [OUTPUT]")
+@click.argument("paths", nargs=-1, type=types.PLACE, metavar="INPUT... [OUTPUT]")
 @click.option(
     "-o",
     "--output",
     "named",
-    type=options.PLACE,
+    type=types.PLACE,
     metavar="OUTPUT",
     help="Where the outputs go, instead of the last argument.",
 )
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--at",
-    type=options.PointType(),
+    type=types.PointType(),
     help="Where the parts of --preview lie, in input pixels. [default: the centre of each image]",
 )
 @options.executor_options
@@ -122,9 +125,9 @@ def upscale(
 
     Exit codes: 0 all done or skipped, 1 some failed, 2 wrong usage, 3 interrupted.
     """
-    options.refuse_unknown_suffix(paths, named, ctx.obj["words"])
-    wanted = options.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
-    dpi = dpi or (options.PRINT_DPI if paper else None)
+    requests.refuse_unknown_suffix(paths, named, ctx.obj["words"])
+    wanted = requests.size_request(size, scale, fit, long_side, short_side, megapixels, paper, dpi)
+    dpi = dpi or (requests.PRINT_DPI if paper else None)
     inputs, output = _inputs_and_output(paths, named, wanted.label, render["format"], quiet=quiet)
     if quiet and verbose:
         raise UsageError("--quiet", got="--verbose as well", cure="leave one out")
@@ -159,11 +162,14 @@ def upscale(
         from liif_cli.ui.progress import batch_progress
         from liif_cli.ui.report import print_summary, report_data
 
+    log.info("imports took %.1f s", time.perf_counter() - ctx.obj["began"])
     if render["skip_existing"] and render["overwrite"]:
         raise UsageError("--skip-existing", got="--overwrite as well", cure="leave one out")
     if render["page"] is not None and render["select"]:
         raise UsageError("--page", got="--select as well", cure="leave one out")
-    spec = RenderSpec(size=wanted, model=model or DEFAULT_MODEL, dpi=dpi, **render)
+    model = model or DEFAULT_MODEL
+    render["name"] = requests.name_template(render["name"], wanted, model)
+    spec = RenderSpec(size=wanted, model=model, dpi=dpi, **render)
     with piped(inputs, output, spec.format) as ends:
         if preview is not None:
             ctx.exit(_preview(ends, spec, suffix, preview, at, quiet=quiet))
@@ -205,7 +211,9 @@ def _preview(
     from liif_cli.ui.format import counted, named
     from liif_cli.ui.parts import parts_bar
 
-    pairs = discover_all(ends.inputs, ends.output, suffix=suffix, format=spec.format)
+    pairs = discover_all(
+        ends.inputs, ends.output, suffix=suffix, name=spec.name, format=spec.format
+    )
     pairs = matching(pairs, spec.include, spec.exclude)
     with parts_bar(file.name, quiet=quiet) as told:
         sheet, errors = preview_sheet(pairs, spec, at=at, told=lambda done: told(done, len(pairs)))

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from liif_cli.errors import printable
-from liif_cli.ui import options
-from liif_cli.ui.format import counted, size_of
+from liif_cli.ui import options, types
 
 if TYPE_CHECKING:
     from liif_cli.view.collection import Item
 
 
 @click.command()
-@click.argument("outputs", nargs=-1, required=True, type=options.PLACE, metavar="OUTPUT...")
+@click.argument("outputs", nargs=-1, required=True, type=types.PLACE, metavar="OUTPUT...")
 @click.option(
     "--input",
-    type=options.PLACE,
+    type=types.PLACE,
     metavar="PATH",
     help="The image, or the folder of images, that they were made from. [default: as the records "
     "beside the outputs say]",
@@ -85,6 +84,7 @@ def view(
 
 
 def _write(items: list[Item], title: str, folder: Path, quiet: bool) -> None:
+    from liif_cli.ui.format import counted, size_of
     from liif_cli.ui.parts import parts_bar
     from liif_cli.view.static import write_static
 
@@ -101,6 +101,7 @@ def _serve(
 ) -> None:
     import webbrowser
 
+    from liif_cli.ui.format import counted
     from liif_cli.view.server import ViewServer
 
     server = ViewServer(items, title, port)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from liif_cli.errors import UsageError
-from liif_cli.ui import options
+from liif_cli.ui import options, types
 
 _ARRAYS = (
     ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
@@ -19,7 +19,7 @@ _ARRAYS = (
 
 
 @click.command()
-@click.argument("plan", type=options.PLACE)
+@click.argument("plan", type=types.PLACE)
 @click.option(
     "--index",
     type=click.IntRange(min=0),

@@ -34,7 +34,6 @@ from liif_cli.engine.events import (
 )
 from liif_cli.engine.machine import (
     measure_machine,
-    process_start,
     resolve_device,
     resolve_precision,
 )
@@ -174,7 +173,7 @@ class Batch:
         write: bool = True,
         pairs: list[Pair] | None = None,
     ) -> None:
-        marks = [process_start(), time.time()]
+        marks = [time.perf_counter()]
         self.spec = spec
         self._listener, self._lock = listen, threading.Lock()
         self._taken: dict[str, Path] = {}
@@ -190,6 +189,7 @@ class Batch:
             output,
             suffix=suffix,
             format=spec.format,
+            name=spec.name,
             keep_extension=spec.keep_extension,
             left_out=self.left_out,
         )
@@ -210,7 +210,7 @@ class Batch:
         folder = self.pairs[0].fixed.parent if self.pairs[0].fixed else output
         self.deaths = Deaths(folder, again=spec.overwrite, write=write)
         self.listen(BatchStarted(len(self.pairs)))
-        marks.append(time.time())
+        marks.append(time.perf_counter())
         device = resolve_device(spec.device)
         self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
@@ -220,13 +220,11 @@ class Batch:
         self._device = device
         self._exact: Model | None = None
         self._exact_lock = threading.Lock()
-        marks.append(time.time())
+        marks.append(time.perf_counter())
         self._warm_up(device)
-        marks.append(time.time())
+        marks.append(time.perf_counter())
         log.info(
-            "ready after %.1f s: Python and imports %.1f, looking for images %.1f, "
-            "the network %.1f, its first pixels %.1f",
-            marks[-1] - marks[0],
+            "looking for images took %.1f s, loading the network %.1f s, its first pixels %.1f s",
             *(after - before for before, after in pairwise(marks)),
         )
         machine = measure_machine(spec, device)

@@ -85,11 +85,6 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def process_start() -> float:
-    """When this process began, in seconds since the epoch."""
-    return float(psutil.Process().create_time())
-
-
 def measure_machine(spec: RenderSpec, device: torch.device) -> Machine:
     """Cores, the process's present memory, and what it may take.
 

@@ -82,6 +82,7 @@ def make_plan_file(
         output,
         suffix=suffix,
         format=spec.format,
+        name=spec.name,
         keep_extension=spec.keep_extension,
         left_out=left_out,
     )
@@ -187,6 +188,7 @@ def _pairs(plan: PlanFile, root: Path, output: Path) -> list[Pair]:
             output,
             suffix=plan.suffix,
             format=spec.format,
+            name=spec.name,
             keep_extension=spec.keep_extension,
         )
     return named_pairs(
@@ -195,6 +197,7 @@ def _pairs(plan: PlanFile, root: Path, output: Path) -> list[Pair]:
         plan.names,
         suffix=plan.suffix,
         format=spec.format,
+        name=spec.name,
         keep_extension=spec.keep_extension,
     )
 

@@ -26,6 +26,8 @@ from liif_cli.io.place import SCHEMES, ObjectPath, PlaceError, is_object
 from liif_cli.io.sources.zarr import MARKERS, is_zarr_store
 
 AUTO = "auto"
+STEM = "{stem}"
+"""What stands for an input's name in the names of outputs."""
 _SIDECARS = {"thumbs.db", "desktop.ini", "__macosx"}
 _HEAD = 64
 _URL = re.compile(
@@ -45,6 +47,41 @@ _UNREAD = {
     "an image": "bpg djvu fits fts flif hdp heics jbg jls jxr mng npy npz p7 pct wdp",
 }
 _UNREAD_SUFFIXES = {f".{name}": kind for kind, names in _UNREAD.items() for name in names.split()}
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """What is put before and behind an input's stem in the name of its output."""
+
+    before: str = ""
+    behind: str = ""
+
+    @classmethod
+    def of(cls, name: str, suffix: str) -> _Naming:
+        """That of ``--name`` and ``--suffix``.
+
+        Raises:
+            UsageError: a path separator, or no stem, so that all outputs would have one name.
+        """
+        for option, text in (("--suffix", suffix), ("--name", name)):
+            if os.sep in text or (os.altsep and os.altsep in text):
+                raise UsageError(option, got=repr(text), expected="text without a path separator")
+        before, stem, behind = name.partition(STEM)
+        if not stem or STEM in behind:
+            raise UsageError(
+                "--name",
+                got=repr(name),
+                expected=f"a name with one {STEM} in it, which is the input's name",
+                cure="for one image give the name of the file as OUTPUT",
+            )
+        return cls(before, behind + suffix)
+
+    def made(self, path: Path, stems: set[Path]) -> bool:
+        """Whether it is the name of an output of one of ``stems``, which lies beside it."""
+        stem = path.stem
+        inner = stem[len(self.before) : len(stem) - len(self.behind)]
+        fits = stem.startswith(self.before) and stem.endswith(self.behind)
+        return bool(fits and inner) and path.parent / inner in stems
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,7 @@ def discover_all(
     output: Path,
     *,
     suffix: str = "",
+    name: str = STEM,
     format: str = AUTO,
     keep_extension: bool = False,
     left_out: list[Path] | None = None,
@@ -126,6 +164,7 @@ def discover_all(
             each,
             output,
             suffix=suffix,
+            name=name,
             format=format,
             keep_extension=keep_extension,
             left_out=left_out,
@@ -175,6 +214,7 @@ def discover(
     output: Path,
     *,
     suffix: str = "",
+    name: str = STEM,
     format: str = AUTO,
     keep_extension: bool = False,
     left_out: list[Path] | None = None,
@@ -189,6 +229,7 @@ def discover(
         output: a folder; or a file, when ``input`` is one image and ``output`` has an image suffix
             and is no folder yet.
         suffix: put behind the stem of every output in a folder.
+        name: of every output in a folder without its ending, where "{stem}" is the input's.
         format: of the outputs, or "auto".
         keep_extension: the name of an output keeps a suffix of its input that changes:
             "a.bmp.png".
@@ -204,8 +245,7 @@ def discover(
     """
     if format != AUTO:
         check_available(format)
-    if os.sep in suffix or (os.altsep and os.altsep in suffix):
-        raise UsageError("--suffix", got=repr(suffix), expected="text without a path separator")
+    naming = _Naming.of(name, suffix)
     _refuse_url("INPUT", input)
     _refuse_url("OUTPUT", output)
     if isinstance(output, ObjectPath) and output.read_only:
@@ -214,9 +254,9 @@ def discover(
         raise UsageError("INPUT", got=f"no such file or folder: {input}", cure="check the path")
     if _is_folder(input) and not is_zarr_store(input):
         left_out = [] if left_out is None else left_out
-        pairs = _from_folder(input, output, suffix, format, left_out)
+        pairs = _from_folder(input, output, naming, format, left_out)
     else:
-        pairs = [_from_file(input, output, suffix, format)]
+        pairs = [_from_file(input, output, naming, format)]
     if keep_extension:
         pairs = [dataclasses.replace(pair, keep_extension=True) for pair in pairs]
     check_clashes([(pair, pair.wanted) for pair in pairs if pair.error is None])
@@ -231,7 +271,7 @@ def images_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     left_out: list[Path] = []
     if isinstance(folder, ObjectPath):
-        pairs = _from_bucket(folder, folder / "x", "", AUTO, left_out)
+        pairs = _from_bucket(folder, folder / "x", _Naming(), AUTO, left_out)
         return [pair.input for pair in pairs], left_out
     return list(_images(folder, None, [], left_out)), left_out
 
@@ -242,14 +282,15 @@ def named_pairs(
     names: Iterable[str],
     *,
     suffix: str = "",
+    name: str = STEM,
     format: str = AUTO,
     keep_extension: bool = False,
 ) -> list[Pair]:
     """Pairs of the images of a folder that ``discover`` found before, by their names below it."""
-    found = []
-    for name in names:
-        relative = Path(name)
-        pair = _pair(input / relative, relative, output / relative.parent, suffix, format)
+    naming, found = _Naming.of(name, suffix), []
+    for each in names:
+        relative = Path(each)
+        pair = _pair(input / relative, relative, output / relative.parent, naming, format)
         found.append(dataclasses.replace(pair, keep_extension=keep_extension))
     return found
 
@@ -336,7 +377,7 @@ def _key(path: Path) -> str:
     return str(path) if is_object(path) else os.path.normcase(os.path.realpath(path))
 
 
-def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
+def _from_file(input: Path, output: Path, naming: _Naming, format: str) -> Pair:
     relative = Path(input.name)
     known = suffix_of(output.name, image_suffixes() | _written_suffixes())
     # an unfinished Zarr output of a bucket lies under its final name, and is no folder of images
@@ -360,11 +401,11 @@ def _from_file(input: Path, output: Path, suffix: str, format: str) -> Pair:
         stem = output.name[: -len(known)]
         return Pair(input, relative, output.parent, stem, named, fixed=output)
     _refuse_file(output)
-    return _pair(input, relative, output, suffix, format)
+    return _pair(input, relative, output, naming, format)
 
 
 def _from_folder(
-    input: Path, output: Path, suffix: str, format: str, left_out: list[Path]
+    input: Path, output: Path, naming: _Naming, format: str, left_out: list[Path]
 ) -> list[Pair]:
     _refuse_file(output)
     named = suffix_of(output.name, _written_suffixes())
@@ -377,13 +418,13 @@ def _from_folder(
         )
     closed: list[OSError] = []
     if isinstance(input, ObjectPath):
-        return _from_bucket(input, output, suffix, format, left_out)
+        return _from_bucket(input, output, naming, format, left_out)
     skip = None if _key(input) == _key(output) else output
     found = list(_images(input, skip, closed, left_out))
-    if suffix and _key(input) == _key(output):
+    if naming != _Naming() and _key(input) == _key(output):
         # outputs of an earlier run lie beside their inputs
         stems = {path.parent / path.stem for path in found}
-        found = [path for path in found if not _is_own_output(path, suffix, stems)]
+        found = [path for path in found if not naming.made(path, stems)]
     if not found and not closed:
         raise UsageError(
             "INPUT",
@@ -395,7 +436,7 @@ def _from_folder(
     pairs = []
     for path in found:
         relative = path.relative_to(input)
-        pairs.append(_pair(path, relative, output / relative.parent, suffix, format))
+        pairs.append(_pair(path, relative, output / relative.parent, naming, format))
     for error in closed:
         path = Path(os.fsdecode(error.filename))
         problem = InputError(
@@ -406,7 +447,7 @@ def _from_folder(
 
 
 def _from_bucket(
-    input: ObjectPath, output: Path, suffix: str, format: str, left_out: list[Path]
+    input: ObjectPath, output: Path, naming: _Naming, format: str, left_out: list[Path]
 ) -> list[Pair]:
     """As ``_from_folder``, by one listing."""
     with place_errors("INPUT", input):
@@ -425,8 +466,8 @@ def _from_bucket(
         elif is_image(one) or (not one.suffix and _holds_image(one)):
             images.add(one)
     stems = {path.parent / path.stem for path in images}
-    if suffix and input == output:
-        images = {path for path in images if not _is_own_output(path, suffix, stems)}
+    if naming != _Naming() and input == output:
+        images = {path for path in images if not naming.made(path, stems)}
     if not images:
         raise UsageError(
             "INPUT",
@@ -437,18 +478,14 @@ def _from_bucket(
     pairs = []
     for path in sorted(images, key=lambda one: (one.parent.parts, one.name)):
         relative = Path(*path.relative_to(input).parts)
-        pairs.append(_pair(path, relative, output / relative.parent, suffix, format))
+        pairs.append(_pair(path, relative, output / relative.parent, naming, format))
     return pairs
 
 
-def _is_own_output(path: Path, suffix: str, stems: set[Path]) -> bool:
-    return path.stem.endswith(suffix) and path.parent / path.stem[: -len(suffix)] in stems
-
-
-def _pair(input: Path, relative: Path, folder: Path, suffix: str, format: str) -> Pair:
+def _pair(input: Path, relative: Path, folder: Path, naming: _Naming, format: str) -> Pair:
     wanted = format_for(input) if format == AUTO else format
     stem = input.name.removesuffix(_suffix(input))
-    return Pair(input, relative, folder, stem + suffix, wanted)
+    return Pair(input, relative, folder, f"{naming.before}{stem}{naming.behind}", wanted)
 
 
 def _suffix(path: Path) -> str:

@@ -29,6 +29,8 @@ INPUT_SHARE = 8
 """An input that would take more than this part of the allowed memory is unpacked, where it can."""
 ALONE_GAIN = 0.8
 """Part of the time of larger tasks that smaller ones may take, to be worth it."""
+ALONE_LEAST = 128 * 128
+"""Output pixels of a task below which it is over before another thread is awake."""
 TASK_SHARE = 16
 """A task is not made twice as large for less recompute when its network would then take more than
 this part of the allowed memory."""
@@ -138,10 +140,9 @@ class Cutting:
             counts = counts[0] + (not long), counts[1] + long
             smaller = self._equal(counts, unit)
             if self.alone:
-                rounds = [math.ceil(tasks / workers) for tasks in (before, math.prod(counts))]
-                if rounds[1] * smaller.macs(self.cost) > ALONE_GAIN * rounds[0] * shape.macs(
-                    self.cost
-                ):
+                now = math.ceil(before / workers) * shape.macs(self.cost)
+                then = math.ceil(math.prod(counts) / workers) * smaller.macs(self.cost)
+                if then > ALONE_GAIN * now or math.prod(smaller.output) < ALONE_LEAST:
                     break
             else:
                 if math.prod(smaller.output) < TILE * TILE:

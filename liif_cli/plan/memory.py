@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from liif_cli.errors import PlanError, UsageError
+from liif_cli.errors import PlanError
 from liif_cli.plan.spec import ModelCost
 
 MIB = 1 << 20
@@ -18,31 +17,6 @@ STREAM_BYTES = 64 * MIB
 DEFAULT_CAP = 4 * GIB
 TILES_IN_FLIGHT = 2
 """Tiles of a task on an accelerator that are on their way to the host."""
-
-_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BINARY = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", re.IGNORECASE)
-
-
-def parse_memory(text: str) -> int:
-    """Bytes of "2GiB", "500MB", "1.5g" or a plain number.
-
-    Raises:
-        UsageError: the text is no amount of memory above 0.
-    """
-    match = _MEMORY.fullmatch(text.strip())
-    size = 0
-    if match:
-        unit = (match[2] or "").lower()
-        size = int(float(match[1]) * {**_UNITS, **_BINARY}[unit])
-    if size <= 0:
-        raise UsageError(
-            "--max-memory",
-            got=repr(text),
-            expected="an amount of memory above 0",
-            cure="for instance --max-memory 2GiB",
-        )
-    return size
 
 
 def format_bytes(size: float) -> str:

@@ -63,6 +63,7 @@ class RenderSpec:
         skip_existing: keep those that can be read whole instead.
         quality: of lossy outputs, 1 to 100; None is the format's own, or the input's where that is
             higher.
+        name: of an output in a folder without its ending; "{stem}" is the input's.
         keep_extension: a suffix that changes stays in the output's name: "a.bmp.png".
         strict: files that look like images and are not read are failures, and so are those whose
             decoder passes over damage.
@@ -95,6 +96,7 @@ class RenderSpec:
     self_ensemble: bool = False
     overwrite: bool = False
     skip_existing: bool = False
+    name: str = "{stem}"
     keep_extension: bool = False
     strict: bool = False
     include: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from liif_cli.io.discover import images_below
 from liif_cli.io.limits import kind_of
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.ui.format import megapixels, sides, size_of
-from liif_cli.ui.options import PRINT_DPI
+from liif_cli.ui.requests import PRINT_DPI
 
 if TYPE_CHECKING:
     from liif_cli.models.checkpoint import Checkpoint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import click
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -27,6 +29,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "quality",
         "compression",
         "pyramid",
+        "name",
         "suffix",
         "keep_extension",
         "strip_metadata",
@@ -58,6 +61,20 @@ GROUPS: dict[str, tuple[str, ...]] = {
 class GroupedCommand(click.Command):
     """A command whose ``--help`` has its options under headings; none is left out."""
 
+    @staticmethod
+    def groups(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        """Headings, and which of a command's parameters are under each."""
+        left = list(names)
+        last = list(GROUPS)[-1]
+        for heading, known in GROUPS.items():
+            found = [name for name in known if name in left]
+            left = [name for name in left if name not in found]
+            if heading == last:
+                # what this table does not know, and --help
+                found += left
+            if found:
+                yield heading, found
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group."""
         records = {
@@ -66,12 +83,6 @@ class GroupedCommand(click.Command):
             if isinstance(parameter, click.Option)
             and (record := parameter.get_help_record(ctx)) is not None
         }
-        last = list(GROUPS)[-1]
-        for heading, names in GROUPS.items():
-            rows = [records.pop(name) for name in names if name in records]
-            if heading == last:
-                # what this table does not know, and --help
-                rows += records.values()
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
+        for heading, names in self.groups(list(records)):
+            with formatter.section(heading):
+                formatter.write_dl([records[name] for name in names])

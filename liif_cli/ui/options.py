@@ -1,24 +1,16 @@
-"""Options that commands share, and what their texts mean. Imports nothing heavy."""
+"""Options that commands share. Imports nothing heavy."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import logging
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
-from liif_cli.errors import OutputError, UsageError, printable
-from liif_cli.geometry.cell import DEFAULT_CELL, CellPolicy
-from liif_cli.geometry.size import Fit, SizeRequest
-from liif_cli.geometry.window import Window
+from liif_cli.errors import OutputError, printable
+from liif_cli.geometry.cell import DEFAULT_CELL
 from liif_cli.plan.spec import (
     COMPRESSIONS,
     FORMAT_ALIASES,
@@ -27,408 +19,9 @@ from liif_cli.plan.spec import (
     PYRAMIDS,
     TILE_RANGE,
 )
+from liif_cli.ui import types
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS = {"": 1, "B": 1, **{letter: 1024**power for power, letter in enumerate("KMGT", 1)}}
-_UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
-_UNITS |= {f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)}
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]*)")
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
-_PRINT = re.compile(r"(\d+(?:\.\d+)?)\s*[x*]\s*(\d+(?:\.\d+)?)\s*(cm|mm|in)", re.ASCII)
-_INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0}
-PRINT_DPI = 150.0
-"""Pixels per inch of a print where nobody says another number."""
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
-_SCALE = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
-MOST_VIA = 64
-"""Largest scale of an image in between; beyond, nobody could tell it from the output."""
-_DEVICE = re.compile(r"auto|cpu|cuda(?::\d+)?")
-
-
-class _TextType(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.2
-    """A type whose name is shown in the help as it is written here."""
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return self.name
-
-
-class SizeType(_TextType):
-    """WxH, Wx or xH as a SizeRequest."""
-
-    name = "WxH"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> SizeRequest:
-        return value if isinstance(value, SizeRequest) else SizeRequest.from_size(value)
-
-
-class ScaleType(_TextType):
-    """S or SxS as a SizeRequest."""
-
-    name = "S|SxS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> SizeRequest:
-        return value if isinstance(value, SizeRequest) else SizeRequest.from_scale(value)
-
-
-class PointType(_TextType):
-    """X,Y as two whole numbers."""
-
-    name = "X,Y"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"(\d+),(\d+)", value.strip(), re.ASCII)
-        if match is None:
-            self.fail(f"{value!r} is not X,Y in whole pixels", param, ctx)
-        return int(match[1]), int(match[2])
-
-
-class PlaceType(_TextType):
-    """A path of this machine, or a URL of a bucket."""
-
-    name = "PATH"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        # an argument is shown by its own name
-        return (param.name or self.name).upper() if isinstance(param, click.Argument) else self.name
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        # it brings numpy along, which --help does without
-        from liif_cli.io.place import location
-
-        return location(value)
-
-
-PLACE = PlaceType()
-
-
-class AliasType(click.Choice):  # type: ignore[type-arg]
-    """A choice that also knows other words for the same."""
-
-    def __init__(self, choices: Sequence[str], aliases: Mapping[str, str]) -> None:
-        super().__init__(choices)
-        self.aliases = aliases
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        text = str(value).strip().lower()
-        return str(super().convert(self.aliases.get(text, text), param, ctx))
-
-
-class PrintType(_TextType):
-    """120x80cm, 300x200mm or 12x8in as (width, height) in inches."""
-
-    name = "WxHcm|mm|in"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        if isinstance(value, tuple):
-            return value
-        match = _PRINT.fullmatch(str(value).strip().lower())
-        sides = (float(match[1]), float(match[2])) if match else (0.0, 0.0)
-        if match is None or min(sides) <= 0:
-            raise UsageError(
-                "--print",
-                got=repr(value),
-                expected="width and height above 0 with cm, mm or in",
-                cure="for instance --print 120x80cm --dpi 150",
-            )
-        unit = _INCHES[match[3]]
-        return sides[0] * unit, sides[1] * unit
-
-
-class MemoryType(_TextType):
-    """2GiB, 2G, 1.5GB, 500MB, 50% of all or plain bytes as a number of bytes."""
-
-    name = "BYTES"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        if isinstance(value, int):
-            return value
-        if (share := _SHARE.fullmatch(str(value).strip())) and 0 < float(share[1]) <= 100:
-            import psutil
-
-            return int(psutil.virtual_memory().total * float(share[1]) / 100)
-        match = _MEMORY.fullmatch(str(value).strip().upper())
-        count = int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 0
-        if count < 1:
-            raise UsageError(
-                param.opts[0] if param is not None else "memory",
-                got=repr(value),
-                expected="bytes above 0, with or without K, M, G, KB, MB, GB, KiB, MiB, GiB, or a "
-                "percentage of the machine's memory",
-                cure="for instance --max-memory 2GiB",
-            )
-        return count
-
-
-class RoiType(_TextType):
-    """X,Y,W,H in input pixels as a Window."""
-
-    name = "X,Y,W,H"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Window:
-        if isinstance(value, Window):
-            return value
-        parts = [part.strip() for part in str(value).split(",")]
-        if len(parts) == 4 and all(part.isdecimal() and len(part) <= 9 for part in parts):
-            left, top, width, height = map(int, parts)
-            if width and height:
-                return Window(top, left, height, width)
-        raise UsageError(
-            "--roi",
-            got=repr(value),
-            expected="X,Y,W,H in whole input pixels, W and H above 0",
-            cure="for instance --roi 1000,500,2000,1500",
-        )
-
-
-class CellType(_TextType):
-    """scaled, clamped or a factor as a CellPolicy."""
-
-    name = "scaled|clamped|FACTOR"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> CellPolicy:
-        return CellPolicy.of(value)
-
-
-class CleanupType(_TextType):
-    """auto as None, none as 0, or a number of 0 to 100."""
-
-    name = "auto|none|0..100"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float | None:
-        text = str(value).strip().lower()
-        if text in ("auto", "none"):
-            return None if text == "auto" else 0.0
-        level = float(text) if _SCALE.fullmatch(text) else math.inf
-        if level > 100:
-            raise UsageError(
-                "--cleanup",
-                got=repr(value),
-                expected="auto, none or a number of 0 to 100",
-                cure="for instance --cleanup 30 for a JPEG that was of quality 70 once",
-            )
-        return level
-
-
-class ViaType(_TextType):
-    """A scale of 1 or more, exact."""
-
-    name = "S"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Fraction:
-        if isinstance(value, Fraction):
-            return value
-        text = str(value).strip().lower().removeprefix("x")
-        scale = Fraction(text) if _SCALE.fullmatch(text) else Fraction(0)
-        if not 1 <= scale <= MOST_VIA:
-            raise UsageError(
-                "--via",
-                got=repr(value),
-                expected=f"a scale of 1 to {MOST_VIA}",
-                cure="for instance --via 4",
-            )
-        return scale
-
-
-class SelectType(_TextType):
-    """c=0,z=3 as pairs of names and indices."""
-
-    name = "AXIS=N,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[tuple[str, int], ...]:
-        if isinstance(value, tuple):
-            return value
-        pairs = [part.partition("=") for part in str(value).lower().split(",")]
-        names = [name.strip() for name, _, _ in pairs]
-        indices = [index.strip() for _, _, index in pairs]
-        known = all(name.isalpha() for name in names) and len(set(names)) == len(names)
-        if not known or not all(one.isdecimal() and len(one) <= 9 for one in indices):
-            raise UsageError(
-                "--select",
-                got=repr(value),
-                expected="names of axes, each once, and indices from 0",
-                cure="for instance --select c=0,z=3",
-            )
-        return tuple(sorted(zip(names, map(int, indices), strict=True)))
-
-
-class DeviceType(_TextType):
-    """auto, cpu, cuda or cuda:N; whether it is there is found out later."""
-
-    name = "auto|cpu|cuda[:N]"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        text = str(value).strip().lower()
-        if not _DEVICE.fullmatch(text):
-            raise UsageError(
-                "--device", got=repr(value), expected="auto, cpu, cuda or cuda:N (N from 0)"
-            )
-        return text
-
-
-class TimeOfDayType(_TextType):
-    """A time of day, HH:MM."""
-
-    name = "HH:MM"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> datetime.time:
-        match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(value).strip())
-        if match is None:
-            raise UsageError("--stop-at", got=repr(value), expected="a time of day, as 06:00")
-        return datetime.time(int(match[1]), int(match[2]))
-
-
-class DurationType(_TextType):
-    """90s, 25m or 1h30m as seconds."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        if isinstance(value, float):
-            return value
-        match = _DURATION.fullmatch(str(value).strip().lower())
-        parts = [float(part or 0) for part in match.groups()] if match else []
-        seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-        if seconds <= 0:
-            raise UsageError(
-                param.opts[0] if param is not None else "duration",
-                got=repr(value),
-                expected="hours, minutes and seconds above 0",
-                cure="for instance 90s, 25m or 1h30m",
-            )
-        return seconds
-
-
-class AssignmentType(_TextType):
-    """name=value as a pair of texts."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        name, sign, text = str(value).partition("=")
-        if not (name.strip() and sign and text.strip()):
-            raise UsageError(
-                "--set", got=repr(value), expected="name=value", cure="for instance --set lr=1e-3"
-            )
-        return name.strip(), text.strip()
-
-
-class NumbersType(_TextType):
-    """2,3,3.7 as a tuple of numbers above 0, each once."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
-        texts = [text.strip().lower().removeprefix("x") for text in str(value).split(",")]
-        try:
-            numbers = tuple(dict.fromkeys(float(text) for text in texts))
-        except ValueError:
-            numbers = ()
-        if not numbers or not all(0 < number < math.inf for number in numbers):
-            name = param.opts[0] if param is not None else "numbers"
-            raise UsageError(name, got=repr(value), expected="numbers above 0, as 2,3,4")
-        return numbers
-
-
-class NamesType(_TextType):
-    """a,b,c as a tuple of texts, each once."""
-
-    name = "NAME,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(text.strip() for text in str(value).split(",")))
-        if not all(names):
-            name = param.opts[0] if param is not None else "names"
-            raise UsageError(name, got=repr(value), expected="names, as liif,bicubic")
-        return names
-
-
-def size_request(
-    size: SizeRequest | None,
-    scale: SizeRequest | None,
-    fit: Fit | None,
-    long_side: int | None = None,
-    short_side: int | None = None,
-    megapixels: float | None = None,
-    paper: tuple[float, float] | None = None,
-    dpi: float | None = None,
-) -> SizeRequest:
-    """The one wanted size out of the options that say one, and ``--fit``.
-
-    Raises:
-        UsageError: more than one of them or none, or a fit without a size.
-    """
-    pixels = None if megapixels is None else max(1, round(megapixels * 1e6))
-    choices: dict[str, SizeRequest | None] = {
-        "--size": size,
-        "--scale": scale,
-        "--long-side": SizeRequest(long_side=long_side) if long_side else None,
-        "--short-side": SizeRequest(short_side=short_side) if short_side else None,
-        "--megapixels": SizeRequest(pixels=pixels) if pixels else None,
-        "--print": _printed(paper, dpi or PRINT_DPI) if paper else None,
-    }
-    given = {name: value for name, value in choices.items() if value is not None}
-    if len(given) > 1:
-        # what is typed counts before a size of the settings
-        typed = {name: value for name, value in given.items() if not _from_settings(name)}
-        given = typed or given
-    if len(given) != 1:
-        both = "both " if len(given) == 2 else ""
-        raise UsageError(
-            "wanted size",
-            got=both + " and ".join(given) if given else "neither --size nor --scale",
-            expected="one of " + ", ".join(choices),
-            cure="for instance --scale 4, or --size 4000x3000",
-        )
-    ((name, found),) = given.items()
-    if fit is not None and (name != "--size" or found.width is None or found.height is None):
-        raise UsageError("--fit", got=name, expected="--size WxH", cure="leave --fit out")
-    return dataclasses.replace(found, fit=fit or "exact") if name == "--size" else found
-
-
-_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}", re.IGNORECASE | re.ASCII)
-
-
-def refuse_unknown_suffix(paths: Sequence[Path], named: Path | None, words: Sequence[str]) -> None:
-    """Refuse "out.xyz" for one image: a folder of that name is hardly what was meant.
-
-    Args:
-        paths: those of the command line; the last one is the output where ``named`` is None.
-        named: the output where an option names it.
-        words: of the command line, which tell whether there was a slash behind the name.
-
-    Raises:
-        UsageError: no format has such a suffix.
-    """
-    from liif_cli.io import EXPORTERS, exporter_for, image_suffixes, suffix_of
-    from liif_cli.io.place import is_object
-
-    output = named or (paths[-1] if len(paths) > 1 else None)
-    images = len(paths) if named else len(paths) - 1
-    # a bucket answers for itself, when it is asked for its images
-    if output is None or images != 1 or is_object(output) or is_object(paths[0]):
-        return
-    if paths[0].is_dir() or output.exists():
-        return
-    known = {suffix for name in EXPORTERS for suffix in exporter_for(name).suffixes}
-    folder = any(word.endswith("/") and word.rstrip("/").endswith(output.name) for word in words)
-    if folder or not _SUFFIX.fullmatch(output.suffix):
-        return
-    if not suffix_of(output.name, known | image_suffixes()):
-        raise UsageError(
-            "OUTPUT",
-            got=f"{output.name}, of no known format",
-            expected="one of " + ", ".join(sorted(known)),
-            cure=f"for a folder of that name put a slash behind it: {output.name}/",
-        )
 
 
 def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -439,21 +32,6 @@ def _model_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
     names = [name for name in (*ALIASES, *model_names()) if name.startswith(incomplete)]
     return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
-
-
-def _from_settings(option: str) -> bool:
-    """Whether the value of an option of the running command comes from a file of settings."""
-    ctx = click.get_current_context(silent=True)
-    for parameter in ctx.command.params if ctx else []:
-        if option in parameter.opts and ctx is not None and parameter.name is not None:
-            return ctx.get_parameter_source(parameter.name) is ParameterSource.DEFAULT_MAP
-    return False
-
-
-def _printed(paper: tuple[float, float], dpi: float) -> SizeRequest:
-    """The pixels that a print of (width, height) inches takes; the image fits inside of it."""
-    width, height = (max(1, round(side * dpi)) for side in paper)
-    return SizeRequest(width, height, fit="inside")
 
 
 class _LogToStderr(logging.Handler):
@@ -505,7 +83,7 @@ def device_option(command: F) -> F:
     """``--device``."""
     return click.option(
         "--device",
-        type=DeviceType(),
+        type=types.DeviceType(),
         default="auto",
         show_default=True,
         help="Where the network runs; auto takes an accelerator where there is one.",
@@ -550,14 +128,14 @@ def size_options(command: F) -> F:
         command,
         click.option(
             "--size",
-            type=SizeType(),
+            type=types.SizeType(),
             help="Output size in pixels. A side left blank (4000x, x3000) follows the aspect; "
             "4k and 8k are long sides of 3840 and 7680.",
         ),
         click.option(
             "-s",
             "--scale",
-            type=ScaleType(),
+            type=types.ScaleType(),
             help="Output pixels per input pixel; may be fractional (3.7) or a percentage (370%), "
             "or differ in width and height (2x3).",
         ),
@@ -582,7 +160,7 @@ def size_options(command: F) -> F:
         click.option(
             "--print",
             "paper",
-            type=PrintType(),
+            type=types.PrintType(),
             help="Size of a print that the image fits into, as 120x80cm, at --dpi or 150.",
         ),
         click.option(
@@ -594,7 +172,7 @@ def size_options(command: F) -> F:
         ),
         click.option(
             "--roi",
-            type=RoiType(),
+            type=types.RoiType(),
             help="Render only this part, given in input pixels: the pixels that the whole would "
             "have there. --size and --scale are still of the whole.",
         ),
@@ -637,7 +215,7 @@ def render_options(command: F) -> F:
         click.option(
             "-f",
             "--format",
-            type=AliasType(FORMATS, FORMAT_ALIASES),
+            type=types.AliasType(FORMATS, FORMAT_ALIASES),
             default="auto",
             show_default=True,
             help="Output format. auto: OUTPUT's suffix when it is a file, else the input's format "
@@ -662,19 +240,19 @@ def render_options(command: F) -> F:
         ),
         click.option(
             "--cell",
-            type=CellType(),
+            type=types.CellType(),
             help="Pixel size told to the network. scaled: the true one, as the paper has it; "
             "clamped: never smaller than at the largest scale it was trained at; or a factor of "
             f"the true one. [default: {DEFAULT_CELL}]",
         ),
         click.option(
             "--via",
-            type=ViaType(),
+            type=types.ViaType(),
             help="Render at scale S and resample that by Lanczos to the wanted size.",
         ),
         click.option(
             "--cleanup",
-            type=CleanupType(),
+            type=types.CleanupType(),
             help="How lossy the inputs are, for models that can be told: 0 is clean; of a JPEG, "
             "100 less its quality. auto: what each file says, and clean for PNG and the like; "
             "none: clean. No file knows what was lost before it was last saved: give a number "
@@ -688,7 +266,7 @@ def render_options(command: F) -> F:
         ),
         click.option(
             "--max-memory",
-            type=MemoryType(),
+            type=types.MemoryType(),
             help="Memory of the whole process, as 2GiB. [default: half of the free memory, "
             "4 GiB at most]",
         ),
@@ -700,7 +278,7 @@ def render_options(command: F) -> F:
         ),
         click.option(
             "--select",
-            type=SelectType(),
+            type=types.SelectType(),
             default=(),
             help="Axes of an OME-TIFF or a Zarr array and the index of each that is read, from 0, "
             "as c=0,z=3. [default: 0 of each, and all channels of a Zarr array]",
@@ -718,6 +296,14 @@ def render_options(command: F) -> F:
             metavar="N",
             help="Quality of lossy outputs, 1 to 100. [default: 95, of Deep Zoom 90; that of the "
             "input where it is higher]",
+        ),
+        click.option(
+            "--name",
+            default="{stem}",
+            show_default=True,
+            metavar="TEMPLATE",
+            help="Names of outputs in a folder, as '{stem}_{scale}x': {stem} is the input's name, "
+            "{scale}, {size} and {model} are what was asked for.",
         ),
         click.option(
             "--keep-extension",
@@ -835,13 +421,13 @@ def unwatched_options(command: F) -> F:
         command,
         click.option(
             "--stop-after",
-            type=DurationType(),
+            type=types.DurationType(),
             help="Begin nothing new after this long (90s, 25m, 5h). What is in work is finished, "
             "the exit code is 3, and the same command resumes.",
         ),
         click.option(
             "--stop-at",
-            type=TimeOfDayType(),
+            type=types.TimeOfDayType(),
             help="The same at a time of day, as 06:00: the next one on this machine's clock.",
         ),
         click.option(

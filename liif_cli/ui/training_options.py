@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from liif_cli.errors import UsageError
-from liif_cli.ui import options
+from liif_cli.ui import options, types
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ def recipe_options(command: F) -> F:
             "--set",
             "assignments",
             multiple=True,
-            type=options.AssignmentType(),
+            type=types.AssignmentType(),
             help="Replace a value of the recipe or of the network, for instance lr=1e-3 or "
             "n_resblocks=16. An unknown name lists them. May be repeated.",
         ),
@@ -43,7 +43,7 @@ def recipe_options(command: F) -> F:
         click.option(
             "--time",
             "budget",
-            type=options.DurationType(),
+            type=types.DurationType(),
             help="Train for this long (90s, 25m, 1h30m), validation and saving included: the "
             "schedule follows the clock. Not with --iterations.",
         ),
@@ -90,7 +90,7 @@ def file_options(command: F) -> F:
         options.overwrite_option,
         click.option(
             "--checkpoint-every",
-            type=options.DurationType(),
+            type=types.DurationType(),
             default="1m",
             show_default=True,
             help="Time between saves of the state.",

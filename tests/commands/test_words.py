@@ -17,7 +17,7 @@ from PIL import Image
 
 from liif_cli.cli import COMMANDS, liif
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.ui.options import MemoryType
+from liif_cli.ui.types import MemoryType
 
 SHAPE = (30, 40)
 

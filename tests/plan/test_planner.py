@@ -15,7 +15,7 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.plan.cutting import Cutting
 from liif_cli.plan.disk import DISK_SLACK, batch_disk
-from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes, parse_memory
+from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
@@ -289,21 +289,6 @@ def test_a_tile_side_is_kept(tile: int) -> None:
 def test_a_tile_side_out_of_range_is_refused(tile: int) -> None:
     with pytest.raises(UsageError, match="64 to 8192 pixels"):
         plan_of(SizeRequest.from_scale("4"), tile=tile)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("2GiB", 2 * GIB), ("500MB", 500_000_000), ("1.5g", 1_500_000_000), ("4096", 4096),
-     ("64 MiB", 64 * MIB), ("1k", 1000), ("10b", 10)],
-)  # fmt: skip
-def test_amounts_of_memory(text: str, size: int) -> None:
-    assert parse_memory(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "two", "1PB", "GiB", "0.1b"])
-def test_no_amounts_of_memory(text: str) -> None:
-    with pytest.raises(UsageError, match="--max-memory"):
-        parse_memory(text)
 
 
 def test_default_memory_is_half_of_the_free_one_capped() -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from liif_cli.errors import UsageError
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.ui.options import (
+from liif_cli.ui.requests import name_template, size_request
+from liif_cli.ui.types import (
     AssignmentType,
     CleanupType,
     DeviceType,
     MemoryType,
     ScaleType,
     SizeType,
-    size_request,
 )
 
 
@@ -108,3 +108,31 @@ def test_one_of_size_and_scale() -> None:
         size_request(None, None, None)
     with pytest.raises(UsageError, match="leave --fit out"):
         size_request(None, scale, "inside")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{stem}", "{stem}"),
+        ("{stem}_{scale}x", "{stem}_3.7x"),
+        ("{model}-{stem}-{size}", "quality-{stem}-3.7x"),
+        ("a{{b}}{stem}", "a{b}{stem}"),
+    ],
+)
+def test_names_are_filled_in(text: str, expected: str) -> None:
+    wanted = SizeRequest(scale=(Fraction("3.7"), Fraction("3.7")))
+    assert name_template(text, wanted, "quality") == expected
+
+
+def test_a_model_s_path_is_its_name() -> None:
+    wanted = SizeRequest(long_side=8000)
+    assert name_template("{stem}.{model}.{size}", wanted, "w/my.safetensors") == "{stem}.my.8000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{stem}{x}", "{stem}{0}", "{stem}{}", "{stem", "{stem!r}", "{stem:>9}", "{scale}{stem}"],
+)
+def test_wrong_templates_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--name"):
+        name_template(text, SizeRequest(width=4000), "m")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from liif_cli.errors import UsageError
-from liif_cli.ui.options import DurationType
 from liif_cli.ui.training_options import recipe_values
+from liif_cli.ui.types import DurationType
 
 
 @pytest.mark.parametrize(
