@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from liif_cli.engine.alpha import FlatAlpha, bleed
+from liif_cli.engine.heap import give_back
 from liif_cli.engine.transfer import (
     FULL_SCALE,
     CudaCopies,
@@ -367,6 +368,7 @@ def render_task(
                 if answer is None or len(passes) > 1:
                     answer = None  # the last one's memory goes first
                     answer = _answer(model, plan, task, pixels, one_pass, stopped)
+                    give_back()
                 for output, target in zip(group, collected, strict=True):
                     for tile in grid.split(output):
                         if stopped():

@@ -24,6 +24,7 @@ from liif_cli.engine.events import (
     TaskDone,
     Warned,
 )
+from liif_cli.engine.heap import give_back
 from liif_cli.engine.record import (
     OutputState,
     Record,
@@ -383,6 +384,7 @@ class ImageRun:
                 self._array.write(window.relative_to(plan.region), pixels)
             outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
+        give_back()
 
     def _read(self, window: Window) -> Pixels:
         """A window of the input; says once that the file is damaged.

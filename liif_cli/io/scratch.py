@@ -17,14 +17,18 @@ from pathlib import Path
 import psutil
 
 
-@cache
-def _root() -> Path:
-    """The folder of this user's processes, which nobody else may enter."""
+def _usual_root() -> Path:
     try:
         user = getpass.getuser()
     except (OSError, KeyError):
         user = "user"
-    root = Path(tempfile.gettempdir(), f"liif-{user}")
+    return Path(tempfile.gettempdir(), f"liif-{user}")
+
+
+@cache
+def _root() -> Path:
+    """The folder of this user's processes, which nobody else may enter."""
+    root = _usual_root()
     root.mkdir(mode=0o700, exist_ok=True)
     if root.is_symlink() or (hasattr(os, "getuid") and root.stat().st_uid != os.getuid()):
         # somebody else's: what is made there would be read or changed
@@ -59,5 +63,6 @@ def lasting_folder(name: str) -> Path:
 
 
 def is_scratch(path: Path) -> bool:
-    """Whether it lies in such a folder."""
-    return path.is_relative_to(_root())
+    """Whether it lies in such a folder; makes none."""
+    roots = {_usual_root()} | ({_root()} if _root.cache_info().currsize else set())
+    return any(path.is_relative_to(root) for root in roots)

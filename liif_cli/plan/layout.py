@@ -112,11 +112,11 @@ def _layouts(
         "decoded input": source.decoded_bytes,
     }
 
-    def tasks(workers: int, side: tuple[int, int], buffer: int, tile: int) -> dict[str, int]:
+    def tasks(workers: int, side: tuple[int, int], collected: int, tile: int) -> dict[str, int]:
         task = image.task(side)
         peak = task.peak_bytes(
             cost,
-            buffer=(buffer, buffer),
+            collected=collected,
             sample_bytes=sample_bytes,
             ensemble=spec.self_ensemble,
             passes=pass_count(source.shape[2], source.alpha),
@@ -129,7 +129,7 @@ def _layouts(
     if resume is not None:
         for workers in _fewer(machine.workers):
             for side in _shorter(resume):
-                of_tasks = tasks(workers, side, resume.shard, resume.tile)
+                of_tasks = tasks(workers, side, 2 * resume.shard**2, resume.tile)
                 memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                 yield Layout(True, side, resume.shard, resume.chunk, resume.tile, workers, memory)
         return
@@ -139,13 +139,13 @@ def _layouts(
         if not output.streams or raw <= min(allowed // cutting.MEMORY_SHARE, cutting.MEMORY_MOST):
             for workers in _fewer(machine.workers):
                 for side in image.tasks_in_memory(workers):
-                    memory = {**fixed, **hold, **tasks(workers, side, tile, tile)}
+                    memory = {**fixed, **hold, **tasks(workers, side, math.prod(side), tile)}
                     yield Layout(False, side, cutting.SHARD, cutting.CHUNK, tile, workers, memory)
     if output.streams:
         for workers in _fewer(machine.workers):
             for shard, chunk, tile in image.shards():
                 for side in image.tasks_of_shards(shard, workers):
-                    of_tasks = tasks(workers, side, shard, tile)
+                    of_tasks = tasks(workers, side, 2 * shard**2, tile)
                     memory = {**fixed, "exporter": STREAM_BYTES, **of_tasks}
                     yield Layout(True, side, shard, chunk, tile, workers, memory)
 
