@@ -19,12 +19,13 @@ TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 CODE := liif_cli tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check bench format clean
+.PHONY: help install demo test test-all check docs bench format clean
 
 help:
 	@echo "make demo      make sample images and upscale them, four times larger"
 	@echo "make test      run the tests (make test-all: the slow ones too)"
 	@echo "make check     formatting, lint, types and import layers"
+	@echo "make docs      write the pages that are made from the code"
 	@echo "make bench     measure speed against plain baselines"
 	@echo "make format    format the code"
 	@echo "make install   only make the virtual environment in $(VENV)"
@@ -69,6 +70,9 @@ check: $(STAMP)
 	@$(BIN)/lint-imports
 	@PYTHONPATH=. $(BIN)/python docs/generate_formats.py --check
 	@PYTHONPATH=. $(BIN)/python docs/generate_man.py --check
+
+docs: $(STAMP)
+	@for one in cli man formats; do PYTHONPATH=. $(BIN)/python docs/generate_$$one.py; done
 
 bench: $(STAMP)
 	@set -e; for one in $(BENCHMARKS); do echo "== $$one"; $(BIN)/python -m benchmarks.$$one; done

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.models.decoders.liif import LIIF
-from tests.conformance.rendering import well_defined
+from liif_cli.testing.rendering import well_defined
 from tests.reference.plain import QUERIES, plain_liif
 
 CHANNELS = 64

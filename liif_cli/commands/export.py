@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from liif_cli.errors import printable
-from liif_cli.plan.spec import FORMATS
+from liif_cli.plan.spec import FORMAT_ALIASES, FORMATS
+from liif_cli.registries import EXPORTERS
 from liif_cli.ui import options, types
 
 
@@ -16,7 +17,7 @@ from liif_cli.ui import options, types
 @click.argument("file", type=types.PLACE)
 @click.option(
     "--format",
-    type=click.Choice(FORMATS),
+    type=types.AliasType(FORMATS, FORMAT_ALIASES, EXPORTERS),
     default="auto",
     show_default=True,
     help="Output format. auto: by FILE's suffix.",

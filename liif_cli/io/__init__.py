@@ -15,50 +15,8 @@ from liif_cli.errors import InputError, UsageError
 from liif_cli.io.base import Exporter, Source, SourceFormat, View
 from liif_cli.io.place import ObjectPath, PlaceError
 from liif_cli.io.refusals import check_regular, reading
-from liif_cli.registry import Registry
-
-SOURCES = Registry(
-    "source",
-    {
-        "png": "liif_cli.io.sources.png:PngSource",
-        "jpg": "liif_cli.io.sources.jpeg:JpegSource",
-        "webp": "liif_cli.io.sources.webp:WebpSource",
-        "bmp": "liif_cli.io.sources.bmp:BmpSource",
-        "avif": "liif_cli.io.sources.avif:AvifSource",
-        "heic": "liif_cli.io.sources.heif:HeifSource",
-        "gif": "liif_cli.io.sources.gif:GifSource",
-        "jxl": "liif_cli.io.sources.jxl:JpegXlSource",
-        "jp2": "liif_cli.io.sources.jp2:Jpeg2000Source",
-        "pnm": "liif_cli.io.sources.pnm:PnmSource",
-        "qoi": "liif_cli.io.sources.qoi:QoiSource",
-        "exr": "liif_cli.io.sources.exr:ExrSource",
-        "hdr": "liif_cli.io.sources.hdr:HdrSource",
-        "tiff": "liif_cli.io.sources.tiff:TiffSource",
-        "zarr": "liif_cli.io.sources.zarr:ZarrSource",
-        # the last one: one of its formats has no signature
-        "pillow": "liif_cli.io.sources.pillow:PillowSource",
-    },
-)
-
-EXPORTERS = Registry(
-    "format",
-    {
-        "png": "liif_cli.io.exporters.png:PngExporter",
-        "jpg": "liif_cli.io.exporters.jpeg:JpegExporter",
-        "webp": "liif_cli.io.exporters.webp:WebpExporter",
-        "tiff": "liif_cli.io.exporters.tiff:TiffExporter",
-        "ome-tiff": "liif_cli.io.exporters.ometiff:OmeTiffExporter",
-        "zarr": "liif_cli.io.exporters.zarr:ZarrExporter",
-        "jp2": "liif_cli.io.exporters.jp2:Jpeg2000Exporter",
-        "jxl": "liif_cli.io.exporters.jxl:JpegXlExporter",
-        "avif": "liif_cli.io.exporters.avif:AvifExporter",
-        "exr": "liif_cli.io.exporters.exr:ExrExporter",
-        "hdr": "liif_cli.io.exporters.hdr:HdrExporter",
-        # behind tiff, which has its suffixes
-        "cog": "liif_cli.io.exporters.cog:CogExporter",
-        "dzi": "liif_cli.io.exporters.deepzoom:DeepZoomExporter",
-    },
-)
+from liif_cli.registries import EXPORTERS as EXPORTERS
+from liif_cli.registries import SOURCES as SOURCES
 
 _HEAD = 64
 

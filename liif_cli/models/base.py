@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.models.members import MembersKind, TrainMembers
 
 Latent = Any
 """What a decoder keeps of a read window between ``prepare`` and ``query``."""
@@ -77,4 +78,32 @@ class Decoder(Protocol):
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
         """Multiply-adds (an LR pixel in ``prepare``, an output pixel in ``query``)."""
+        ...
+
+
+class TrainableDecoder(Protocol):
+    """A decoder that can be trained: it also answers scattered pixels, with gradients.
+
+    ``members`` says which codes it asks for a pixel, and ``skip`` what of the image is added to
+    what the network says: "bilinear", "nearest", or None.
+    """
+
+    members: MembersKind
+    skip: str | None
+
+    def sample(
+        self,
+        image: torch.Tensor,
+        feat: torch.Tensor,
+        members: TrainMembers,
+        cell: torch.Tensor,
+    ) -> torch.Tensor:
+        """Normalised colours (N, Q, 3), float32, equal to those of ``query``.
+
+        Args:
+            image: (N, 3, h, w), normalised.
+            feat: (N, C, h, w).
+            members: codes, relative coordinates and weights of Q pixels of each image.
+            cell: (N, 2) as (y, x), 2 / scale of each image.
+        """
         ...

@@ -8,23 +8,10 @@ from fractions import Fraction
 from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
+from liif_cli.registries import EXPORTERS
 
-FORMATS = (
-    "auto",
-    "png",
-    "jpg",
-    "webp",
-    "tiff",
-    "ome-tiff",
-    "zarr",
-    "jp2",
-    "jxl",
-    "avif",
-    "exr",
-    "hdr",
-    "cog",
-    "dzi",
-)
+FORMATS = ("auto", *EXPORTERS.own)
+"""Names of output formats; packages may add to ``EXPORTERS``."""
 FORMAT_ALIASES = {
     "jpeg": "jpg",
     "tif": "tiff",

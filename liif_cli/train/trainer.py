@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from liif_cli.errors import OutputError, TrainError
+from liif_cli.models.base import TrainableDecoder
 from liif_cli.models.loader import LoadedModel
-from liif_cli.models.members import MembersKind, TrainMembers
 from liif_cli.models.model import Model
 from liif_cli.train.data import Batch
 from liif_cli.train.initial import take_over
@@ -43,23 +43,6 @@ VALIDATION_PART = 0.05
 """Of the time at most, however fast they are."""
 
 Photo = npt.NDArray[np.uint8]
-
-
-class TrainableDecoder(Protocol):
-    """A decoder that answers scattered pixels with gradients."""
-
-    members: MembersKind
-    skip: str | None
-
-    def sample(
-        self,
-        image: torch.Tensor,
-        feat: torch.Tensor,
-        members: TrainMembers,
-        cell: torch.Tensor,
-    ) -> torch.Tensor:
-        """Normalised colours (N, Q, 3)."""
-        ...
 
 
 class Trainer:

@@ -19,6 +19,7 @@ from liif_cli.plan.spec import (
     PYRAMIDS,
     TILE_RANGE,
 )
+from liif_cli.registries import EXECUTORS, EXPORTERS
 from liif_cli.ui import types
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -215,7 +216,7 @@ def render_options(command: F) -> F:
         click.option(
             "-f",
             "--format",
-            type=types.AliasType(FORMATS, FORMAT_ALIASES),
+            type=types.AliasType(FORMATS, FORMAT_ALIASES, EXPORTERS),
             default="auto",
             show_default=True,
             help="Output format. auto: OUTPUT's suffix when it is a file, else the input's format "
@@ -392,7 +393,7 @@ def executor_options(command: F) -> F:
         command,
         click.option(
             "--executor",
-            type=click.Choice(["threads", "processes", "dask"]),
+            type=types.AliasType(EXECUTORS.own, {}, EXECUTORS),
             default="threads",
             show_default=True,
             help="Who works: this process, several processes of this machine, or the workers of a "

@@ -90,15 +90,20 @@ PLACE = PlaceType()
 
 
 class AliasType(click.Choice):  # type: ignore[type-arg]
-    """A choice that also knows other words for the same."""
+    """A choice that also knows other words for the same, and what packages add to a registry."""
 
-    def __init__(self, choices: Sequence[str], aliases: Mapping[str, str]) -> None:
+    def __init__(
+        self, choices: Sequence[str], aliases: Mapping[str, str], registry: Mapping[str, str]
+    ) -> None:
         super().__init__(choices)
-        self.aliases = aliases
+        self.aliases, self.registry = aliases, registry
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         text = str(value).strip().lower()
-        return str(super().convert(self.aliases.get(text, text), param, ctx))
+        text = self.aliases.get(text, text)
+        if text not in self.choices and text in self.registry:
+            return text
+        return str(super().convert(text, param, ctx))
 
 
 class PrintType(_TextType):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from liif_cli.models import checkpoint
+from liif_cli.testing.rendering import render, well_defined
 from tests.conformance.published import (
     CASES,
     GOLDEN,
@@ -17,7 +18,6 @@ from tests.conformance.published import (
     golden_rgb,
     write_checkpoint,
 )
-from tests.conformance.rendering import render, well_defined
 
 TOLERANCE = 1e-5
 TILES = {"whole": None, "tiles": (13, 17), "rows": (7, 1000), "pixels of columns": (1000, 31)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.models.decoders.liif import LIIF
 from liif_cli.models.decoders.metasr import MetaSR
-from tests.conformance.rendering import well_defined
+from liif_cli.testing.rendering import well_defined
 from tests.reference.plain import plain_liif, plain_metasr
 
 CHANNELS = 5

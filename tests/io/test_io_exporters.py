@@ -99,6 +99,13 @@ def read_ome_tiff(path: Path) -> np.ndarray:
         return file.series[0].asarray()
 
 
+def read_ours(path):
+    source = open_source(path)
+    found = source.read(Window.whole(source.info.height, source.info.width))
+    source.close()
+    return found[..., 0] if found.shape[2] == 1 else found
+
+
 READERS = {
     "png": read_pillow,
     "jpg": read_pillow,
@@ -114,6 +121,8 @@ READERS = {
     "exr": read_exr,
     "hdr": read_hdr,
 }
+# what has no reader of another library yet is at least read by our own
+READERS |= {name: read_ours for name in EXPORTERS if name not in READERS}
 HERE = [name for name in EXPORTERS if name != "cog" or importlib.util.find_spec("rasterio")]
 LOSSY = {"hdr": 1.0, "jpg": 6.0, "avif": 6.0, "webp": 12.0, "dzi": 6.0}
 

@@ -13,7 +13,7 @@ from PIL import Image
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.resample import resample_weights
 from liif_cli.models.model import Model, ModelSpec, Part
-from tests.conformance.rendering import render
+from liif_cli.testing.rendering import render
 
 BICUBIC = Model(ModelSpec(decoder=Part("bicubic")))
 NEAREST = Model(ModelSpec(decoder=Part("nearest")))

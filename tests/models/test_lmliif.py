@@ -23,7 +23,7 @@ from liif_cli.models.decoders import lmliif
 from liif_cli.models.decoders.lmliif import LMLIIF, compiled_kernel
 from liif_cli.models.device import use_full_precision
 from liif_cli.models.model import Model, ModelSpec, Part, via_model
-from tests.conformance.rendering import well_defined
+from liif_cli.testing.rendering import well_defined
 from tests.reference.plain_lmliif import plain_lmliif
 
 PATHS = ["compiled", "torch", "device"]

@@ -17,8 +17,8 @@ from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 from liif_cli.models.decoders.via import MIDDLE_SIDE, Via
 from liif_cli.models.model import Model, via_model
-from tests.conformance.networks import FEAT_DECODERS, make_positive, small_network
-from tests.conformance.rendering import render
+from liif_cli.testing.networks import FEAT_DECODERS, make_positive, small_network
+from liif_cli.testing.rendering import render
 
 TOLERANCE = 1e-5
 SCALES = (Fraction(4), Fraction(37, 10), Fraction(1), Fraction(3, 2))

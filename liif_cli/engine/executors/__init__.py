@@ -16,16 +16,7 @@ from liif_cli.engine.work import WorkOrder, make_plan_file
 from liif_cli.io import EXPORTERS, exporter_for, suffix_of
 from liif_cli.io.place import ObjectPath
 from liif_cli.plan.spec import RenderSpec
-from liif_cli.registry import Registry
-
-EXECUTORS = Registry(
-    "executor",
-    {
-        "threads": "liif_cli.engine.executors.threads:in_this_process",
-        "processes": "liif_cli.engine.executors.processes:in_processes",
-        "dask": "liif_cli.engine.executors.dask:on_dask",
-    },
-)
+from liif_cli.registries import EXECUTORS as EXECUTORS
 
 
 @dataclass(frozen=True)

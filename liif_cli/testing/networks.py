@@ -11,12 +11,18 @@ from torch import nn
 from liif_cli.models import DECODERS, ENCODERS
 from liif_cli.models.model import Model, ModelSpec, Part
 
-SMALL: dict[str, dict[str, Any]] = {
+_SMALL: dict[str, dict[str, Any]] = {
     "edsr": {"n_resblocks": 1, "n_feats": 6},
     "rdn": {"channels": 4, "config": "A"},
     "liif": {"hidden": [16, 12]},
 }
-"""Arguments that make a part small; parts without an entry take their defaults."""
+"""Arguments that make a part small; parts of other packages say theirs by ``small``."""
+
+
+def small(part: str) -> dict[str, Any]:
+    """Arguments with which an encoder or a decoder is small enough for many tests."""
+    kind = (ENCODERS if part in ENCODERS else DECODERS).load(part)
+    return dict(_SMALL.get(part, getattr(kind, "small", {})))
 
 
 def takes_feat(decoder: str) -> bool:
@@ -36,8 +42,8 @@ def small_network(encoder: str | None, decoder: str, **decoder_args: Any) -> Mod
     """Random weights, the same each time."""
     torch.manual_seed(3)
     spec = ModelSpec(
-        encoder=Part(encoder, SMALL.get(encoder, {})) if encoder else None,
-        decoder=Part(decoder, {**SMALL.get(decoder, {}), **decoder_args}),
+        encoder=Part(encoder, small(encoder)) if encoder else None,
+        decoder=Part(decoder, {**small(decoder), **decoder_args}),
     )
     return Model(spec).eval().requires_grad_(False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -14,15 +15,15 @@ from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import ENCODERS
 from liif_cli.models.members import train_members
 from liif_cli.models.model import Model
-from tests.conformance.networks import (
+from liif_cli.testing.networks import (
     FEAT_DECODERS,
     NETWORKS,
-    SMALL,
     make_positive,
+    small,
     small_network,
     takes_feat,
 )
-from tests.conformance.rendering import render
+from liif_cli.testing.rendering import render
 
 TOLERANCE = 1e-5
 
@@ -97,7 +98,7 @@ def encoder_reach(module: nn.Module, radius: int, axis: int) -> tuple[int, int]:
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("name", ENCODERS)
 def test_encoder_radius_is_that_of_its_gradient(name: str, axis: int) -> None:
-    encoder = ENCODERS.load(name)(**SMALL.get(name, {})).double()
+    encoder = ENCODERS.load(name)(**small(name)).double()
     make_positive(encoder)
     assert encoder_reach(encoder, encoder.radius, axis) == (encoder.radius, encoder.radius)
 
@@ -157,19 +158,20 @@ def test_decoder_radius_is_the_measured_one(decoder: str, axis: int) -> None:
 @pytest.mark.parametrize("decoder", FEAT_DECODERS)
 def test_network_radius_is_that_of_its_gradient(decoder: str) -> None:
     model = small_network("edsr", decoder).double()
+    trained: Any = model.decoder
     make_positive(model)
     n_in, n_out = 40, 97
     axis = AxisMap(n_in, n_out)
     image = torch.ones(1, 3, 1, n_in, dtype=torch.float64, requires_grad=True)
     cols = torch.arange(n_out)[None]
     members = train_members(
-        model.decoder.members,
+        trained.members,
         (torch.zeros_like(cols), cols),
         (1, n_in),
         (torch.tensor([1]), torch.tensor([n_out])),
     )
     cell = torch.tensor([[2.0, axis.cell]])
-    colours = model.decoder.sample(image, model.encode(image), members, cell)[0]
+    colours = trained.sample(image, model.encode(image), members, cell)[0]
     nearest = torch.from_numpy(axis.slice(0, n_out).nearest)
     reach = 0
     for col in range(n_out):
@@ -187,13 +189,14 @@ def test_network_radius_is_that_of_its_gradient(decoder: str) -> None:
 def test_samples_are_the_rendered_pixels(decoder: str, scale: tuple[float, float]) -> None:
     """Of two images in one batch, at every pixel."""
     model = small_network("edsr", decoder)
+    trained: Any = model.decoder
     in_shape = (7, 6)
     out_shape = (round(7 * scale[0]), round(6 * scale[1]))
     image = torch.cat([image_of(7, 6), image_of(7, 6).flip(3)])
     grid = torch.meshgrid(*(torch.arange(side) for side in out_shape), indexing="ij")
     index = tuple(part.flatten().expand(2, -1) for part in grid)
     members = train_members(
-        model.decoder.members,
+        trained.members,
         (index[0], index[1]),
         in_shape,
         (torch.tensor([out_shape[0]] * 2), torch.tensor([out_shape[1]] * 2)),
@@ -201,15 +204,15 @@ def test_samples_are_the_rendered_pixels(decoder: str, scale: tuple[float, float
     cell = torch.tensor(
         [[AxisMap(a, b).cell for a, b in zip(in_shape, out_shape, strict=True)]] * 2
     )
-    sampled = model.decoder.sample(image, model.encode(image), members, cell)
+    sampled = trained.sample(image, model.encode(image), members, cell)
     for number in range(2):
         rendered = render(model, image[number : number + 1], out_shape)
         torch.testing.assert_close(
             sampled[number].reshape(*out_shape, 3), rendered, rtol=0, atol=TOLERANCE
         )
     torch.testing.assert_close(members.weight.sum(-1), torch.ones_like(members.weight.sum(-1)))
-    model.decoder.requires_grad_(True)
-    model.decoder.sample(image, model.encode(image), members, cell).square().sum().backward()
-    for name, parameter in model.decoder.named_parameters():
+    trained.requires_grad_(True)
+    trained.sample(image, model.encode(image), members, cell).square().sum().backward()
+    for name, parameter in trained.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name

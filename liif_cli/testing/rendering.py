@@ -53,4 +53,5 @@ def well_defined(in_shape: tuple[int, int], out_shape: tuple[int, int]) -> npt.N
     for n_in, n_out in zip(in_shape, out_shape, strict=True):
         axis = AxisMap(n_in, n_out).slice(0, n_out)
         defined.append((axis.left != axis.right) | (axis.rel_left != 0))
-    return defined[0][:, None] & defined[1]
+    both: npt.NDArray[np.bool_] = defined[0][:, None] & defined[1]
+    return both
