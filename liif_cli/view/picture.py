@@ -23,7 +23,7 @@ from liif_cli.io.refusals import reading
 from liif_cli.io.scratch import scratch_folder
 from liif_cli.io.unpack import UnpackedSource, unpack
 
-TILE = 256
+TILE = 512
 AT_ONCE = 3
 """A tile is made from a level up to 2**AT_ONCE times finer; what is coarser gets levels."""
 
@@ -56,11 +56,13 @@ class Picture:
         self._range: tuple[float, float] | None = None
         self._close = contextlib.ExitStack()
 
-    def tile(self, tile: Tile) -> bytes:
+    def tile(self, tile: Tile, *, quick: bool = False) -> bytes:
         """A tile as a PNG.
 
         Args:
             tile: (level, col, row) of Deep Zoom; level 0 is one pixel.
+            quick: as a BMP where it has no alpha, which takes a thirtieth of the time, and four
+                times the bytes.
 
         Raises:
             KeyError: there is no such tile.
@@ -72,7 +74,7 @@ class Picture:
         grid = self.zoom.grid(level)
         if not (0 <= col < grid.cols and 0 <= row < grid.rows):
             raise KeyError(tile)
-        return self._encoded(self.read(level, self.zoom.window(tile)))
+        return self._encoded(self.read(level, self.zoom.window(tile)), quick)
 
     def tiles(self, block: Sequence[Tile]) -> Iterator[tuple[Tile, bytes]]:
         """Tiles of a level, read at once: the first is the top left one of a rectangle of them."""
@@ -84,10 +86,13 @@ class Picture:
             part = self.zoom.window(tile).relative_to(around)
             yield tile, self._encoded(pixels[part.to_slices()])
 
-    def _encoded(self, pixels: Pixels) -> bytes:
+    def _encoded(self, pixels: Pixels, quick: bool = False) -> bytes:
         import imagecodecs
 
-        return bytes(imagecodecs.png_encode(self._shown(pixels), level=1))
+        shown = self._shown(pixels)
+        if quick and not self.info.alpha:
+            return bytes(imagecodecs.bmp_encode(shown))
+        return bytes(imagecodecs.png_encode(shown, level=6))
 
     def read(self, level: int, window: Window) -> Pixels:
         """Samples (window.height, window.width, channels) of a level, as the file has them."""
@@ -224,7 +229,7 @@ class Tiles:
         self.zoom = DeepZoom.open(path)
         self.width, self.height, self.suffix = self.zoom.width, self.zoom.height, self.zoom.suffix
 
-    def tile(self, tile: Tile) -> bytes:
+    def tile(self, tile: Tile, *, quick: bool = False) -> bytes:
         """A tile as the file has it, JPEG or PNG.
 
         Raises:

@@ -23,6 +23,9 @@ OPEN_PICTURES = 8
 """Images whose files stay open."""
 KEPT_BYTES = 32 * 2**20
 """Tiles that are kept, for the way back."""
+_KINDS = {b"\x89P": "image/png", b"BM": "image/bmp"}
+_SUFFIX = "img"
+"""Of tiles in addresses; what they are is in their head."""
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -93,7 +96,7 @@ class ViewServer(ThreadingHTTPServer):
         except ValueError:
             raise KeyError(path) from None
         with self._held(numbers) as picture:
-            data = picture.tile(place)
+            data = picture.tile(place, quick=True)
         with self._lock:
             if path not in self._tiles:
                 self._kept += len(data)
@@ -162,7 +165,7 @@ class _Held:
 def _layer(view: View, base: str) -> Layer:
     if view.path.suffix.lower() == ".dzi":
         return Layer.of(DeepZoom.open(view.path), view.label, base, view.rect)
-    zoom = DeepZoom(view.path, view.height, view.width, Picture.suffix, TILE, 0)
+    zoom = DeepZoom(view.path, view.height, view.width, _SUFFIX, TILE, 0)
     return Layer.of(zoom, view.label, base, view.rect)
 
 
@@ -196,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
             log.warning("%s", error)
             self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode(), "text/plain")
         else:
-            kind = "image/png" if data[:1] == b"\x89" else "image/jpeg"
+            kind = _KINDS.get(data[:2], "image/jpeg")
             self._answer(HTTPStatus.OK, data, kind)
 
     def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:

@@ -24,7 +24,7 @@ from liif_cli.view.server import ViewServer
 def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
     for number in range(4):
-        shape = (300 + number, 400, 3)
+        shape = (300 + number, 400, 4 if number == 3 else 3)
         imagecodecs.imwrite(tmp_path / f"{number}.png", rng.integers(0, 255, shape, np.uint8))
     return tmp_path
 
@@ -64,12 +64,16 @@ def test_the_page_names_every_image(server: ViewServer) -> None:
     assert "<h1>a &quot;title&quot; &amp; &lt;b&gt;</h1>" in body.decode()
 
 
-def test_a_tile_is_a_png(server: ViewServer, folder: Path) -> None:
-    status, kind, body = get(server, "/tiles/2/0/9/1_1.png")
+def test_a_tile_is_the_picture(server: ViewServer, folder: Path) -> None:
+    status, kind, body = get(server, "/tiles/2/0/9/0_0.img")
+    assert (status, kind) == (200, "image/bmp")
+    np.testing.assert_array_equal(imagecodecs.imread(body), imagecodecs.imread(folder / "2.png"))
+
+
+def test_what_is_transparent_stays_so(server: ViewServer, folder: Path) -> None:
+    status, kind, body = get(server, "/tiles/3/0/9/0_0.img")
     assert (status, kind) == (200, "image/png")
-    np.testing.assert_array_equal(
-        imagecodecs.imread(body), imagecodecs.imread(folder / "2.png")[256:, 256:]
-    )
+    np.testing.assert_array_equal(imagecodecs.imread(body), imagecodecs.imread(folder / "3.png"))
 
 
 @pytest.mark.parametrize(
