@@ -35,7 +35,7 @@ CASES = [(2, 192), (3, 160), (4, 128), (8, 64), (16, 32), (20, 26)]
 
 
 def mpx_a_second(decoder: LMLIIF, side: int, scale: int, repeats: int) -> float:
-    """Output megapixels a second of CPU time, latent MLP included."""
+    """Output megapixels per second of CPU time, latent MLP included."""
     axis = AxisMap(side, side * scale)
     feat = torch.randn(1, decoder.channels, side, side)
     whole = axis.slice(0, axis.n_out)

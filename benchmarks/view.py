@@ -1,8 +1,9 @@
 """How soon is an enormous store on the screen, and a step of zoom?
 
-A store of 20000x15000 is shown by the server of ``liif view`` in a Chromium without a window, 1280x900,
-with the tiles that it sends and, in the same run, with PNG tiles. Seconds from the address to the first
-picture with all of its tiles, and from a click to the next; memory of this process.
+A store of 20000x15000 is shown by the server of ``liif view`` in a Chromium without a window of
+1280x900 pixels, with the tiles that it sends and, in the same run, with PNG tiles. Seconds from the
+address to the first picture with all of its tiles, and from a click to the next; memory of this
+process.
 
     python -m benchmarks.view STORE
 """

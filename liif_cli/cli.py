@@ -89,7 +89,7 @@ class LazyGroup(click.Group):
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{module}:{attribute} is no click command")
+            raise TypeError(f"{module}:{attribute} is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -181,8 +181,8 @@ def liif(ctx: click.Context) -> None:
       liif sample photos/
       liif upscale photos/ large/ --scale 4
 
-    Exit codes: 0 all done, 1 some failed, 2 wrong usage, 3 interrupted (the same command goes on
-    where it stopped).
+    Exit codes: 0 all done, 1 some failed, 2 wrong usage, 3 interrupted (the same command
+    resumes).
     """
     name = ctx.invoked_subcommand
     settings = read_settings(COMMANDS.__contains__)

@@ -1,4 +1,4 @@
-"""Exceptions of liif: one class a kind of failure, one exit code a class.
+"""Exceptions of liif: one class a kind of failure, one exit code per class.
 
 Every message says what went wrong, what was got, what was expected and the cure, on one line.
 """
@@ -74,7 +74,7 @@ class PlanError(LiifError):
 
 
 class CheckpointError(LiifError):
-    """A weights file that is no checkpoint, is damaged, or does not fit its config."""
+    """A weights file that is not a checkpoint, is damaged, or does not fit its config."""
 
 
 class RenderError(LiifError):
@@ -86,6 +86,6 @@ class TrainError(LiifError):
 
 
 class Interrupted(LiifError):
-    """Stopped by the user; the same command goes on where it stopped."""
+    """Stopped by the user; the same command resumes."""
 
     exit_code = EXIT_INTERRUPTED

@@ -41,7 +41,7 @@ class BenchSpec:
         protocol: "auto", "div2k" or "benchmark".
         cells: sizes of the cell as fractions of an LR pixel, measured besides the true one.
         limit: images of each set; None is all of them.
-        out: folder of results, which a later run goes on with.
+        out: folder of results, which a later run resumes.
         device, precision: where networks run.
         threads: of the CPU; None is every core.
         paper: add the papers' figures.
@@ -107,7 +107,7 @@ class Bench:
 
     Raises:
         UsageError: a scale of 1 or below, unknown names, nothing to measure.
-        CheckpointError: a weights file that is none.
+        CheckpointError: a weights file that is not one.
         OutputError: the folder of results cannot be written.
     """
 
@@ -160,7 +160,7 @@ class Bench:
     def run(self, listen: Listen = lambda progress: None) -> BenchResult:
         """Measure what has not been measured, in the order set, scale, image, input, method.
 
-        An interrupt ends it with what is done; the ledger goes on from there.
+        An interrupt ends it with what is done; the ledger resumes from there.
         """
         crops = []
         interrupted = False

@@ -284,7 +284,7 @@ def load_methods(choices: Sequence[Choice], place: Place) -> list[Method]:
     """Every choice, ready to run, under a name of its own.
 
     Raises:
-        CheckpointError: a weights file that is none.
+        CheckpointError: a weights file that is not one.
     """
     made: list[Method] = []
     for choice in choices:

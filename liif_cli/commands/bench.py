@@ -42,7 +42,7 @@ from liif_cli.ui import options, types
     type=types.NamesType(),
     help="Decoders (every model that comes with liif and has it), models, bicubic, nearest, "
     "bilinear, lanczos, siren. NAME@ensemble averages 8 flips and turns, NAME@clamped is told no "
-    "smaller pixel than at its largest trained scale, NAME@via4 renders at x4 and goes on by "
+    "smaller pixel than at its largest trained scale, NAME@via4 renders at x4 and continues by "
     "Lanczos, NAME@cleanupN is told a loss of N whatever the file says, NAME@blind of 0. "
     "[default: every model that comes with liif, and bicubic]",
 )
@@ -70,7 +70,7 @@ from liif_cli.ui import options, types
     "--out",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of results, report.html, plots and crops. A later run goes on with it.",
+    help="Folder of results, report.html, plots and crops. A later run resumes it.",
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
 @click.option(
@@ -100,7 +100,7 @@ def bench(
     """Measure PSNR, SSIM and speed of methods at any scales, by the papers' protocol.
 
     docs/bench.md says what is measured and how. Scores go to OUT/results.jsonl one by one: after
-    an interruption the same command goes on where it stopped.
+    an interruption the same command resumes.
 
     \b
     Examples:

@@ -96,7 +96,7 @@ def render_seconds(plan: RenderPlan) -> float:
 
 @torch.inference_mode()
 def measure_speed(name: str, scale: int) -> float:
-    """Output megapixels a second of a model at ``scale`` on all cores, encoding included.
+    """Output megapixels per second of a model at ``scale`` on all cores, encoding included.
 
     One thread is measured for about half a second and multiplied by the cores.
     """

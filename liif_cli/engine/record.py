@@ -1,4 +1,4 @@
-"""What is known of finished outputs: a small file a output, in a hidden folder beside it.
+"""What is known of finished outputs: one small file per output, in a hidden folder beside it.
 
 An output counts as finished when its record's fingerprint is the plan's and the file is still the
 one that was written (size and time of change). A record is written before the output gets its

@@ -440,7 +440,7 @@ def _answer(
         task: the task.
         pixels: (h, w, channels) of the task's read window.
         one_pass: which channels.
-        stopped: asked between tiles; True ends the work, and what is answered then is no image.
+        stopped: asked between tiles; True ends the work, and what is answered then is not an image.
     """
     # no format loses alpha as it loses colour
     model = model.told(0.0 if one_pass.alpha else plan.cleanup)

@@ -80,7 +80,7 @@ class Unfinished:
     def read(cls, output: Path) -> Unfinished | None:
         """What lies beside ``output``, or at it; None where no pixels are there yet.
 
-        A hidden folder that lacks the group's metadata is no store, but what is left of one.
+        A hidden folder that lacks the group's metadata is not a store, but what is left of one.
         """
         while True:
             try:
@@ -112,7 +112,7 @@ class Unfinished:
         return cls(path, identity, model, cut, held=held, fingerprint=store.fingerprint, half=half)
 
     def difference(self, plan: RenderPlan, tile: int | None) -> str:
-        """What it was begun with that ``plan`` has not; empty where the plan can go on with it.
+        """What it was begun with that ``plan`` has not; empty where the plan can resume it.
 
         ``tile`` is the side that was asked for, None where any will do.
         """

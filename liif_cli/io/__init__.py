@@ -117,7 +117,7 @@ def open_source(path: Path, view: View | int | None = None) -> Source:
             return _open(kind, path, view)
     raise InputError(
         str(path),
-        got="a folder that is no Zarr store" if not head else "a file of unknown format",
+        got="a folder that is not a Zarr store" if not head else "a file of unknown format",
         expected="an image: " + ", ".join(SOURCES),
     )
 

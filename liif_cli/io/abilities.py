@@ -13,7 +13,7 @@ ABILITIES = {
     "ICC": "a colour profile",
     "EXIF": "EXIF",
     "XMP": "XMP",
-    "resolution": "pixels an inch",
+    "resolution": "pixels per inch",
     "georeference": "where on Earth it lies, and nodata",
     "pages": "several pictures, or the frames of an animation, one of which is chosen",
     "window": "a part at a time, in memory that does not grow with the image",
@@ -25,7 +25,7 @@ def abilities(*names: str) -> frozenset[str]:
     """Some of ``ABILITIES``.
 
     Raises:
-        ValueError: a name that is none.
+        ValueError: a name that is not one.
     """
     found = frozenset(names)
     if unknown := found - ABILITIES.keys():

@@ -37,7 +37,7 @@ _CAUSES = {
     errno.ENOSPC: ("a full disk", "free some space and run the same command again"),
     errno.EDQUOT: ("a used-up disk quota", "free some space and run the same command again"),
     errno.ENOENT: ("a folder that does not exist", "make the folder first"),
-    errno.ENOTDIR: ("a path through a file that is no folder", "choose another folder"),
+    errno.ENOTDIR: ("a path through a file that is not a folder", "choose another folder"),
     errno.EISDIR: ("a folder of that name", "remove it or choose another name"),
     errno.ENAMETOOLONG: ("a name too long for the file system", "choose a shorter one"),
     errno.EFBIG: ("a file too large for the file system", "choose another disk"),

@@ -57,7 +57,7 @@ class ImageInfo:
     is stored for a pixel: 1 or 3 colours (gray, RGB), or 2, 4 and more bands that are no colours,
     and one more where ``alpha`` says that the last channel is straight alpha. ``icc`` is the
     embedded colour profile, ``exif`` the EXIF block without its "Exif" header, upright, ``xmp`` the
-    XMP packet. ``resolution`` is (x, y) in pixels an inch where the file states it.
+    XMP packet. ``resolution`` is (x, y) in pixels per inch where the file states it.
     ``decoded_bytes`` is what the source keeps in memory once it is read: the whole image for
     formats without random access, a bounded cache or 0 for those that are read by window
     (``by_window``). ``stated_range`` is the lowest and highest sample that the file says to hold.
@@ -70,7 +70,7 @@ class ImageInfo:
     without profile that say what its colours are (``io/pngcolour.py``). ``rgb_bands``: the first
     three of more bands are red, green and blue. ``linear``: colours are amounts of light
     (``io/linear.py``). ``pixel_size`` is (x, y) in micrometres of what is shown, as microscopes
-    say; ``band_names`` has a name a channel, or none.
+    say; ``band_names`` has one name per channel, or none.
     ``mask``: alpha is all or nothing, and stays so. ``by_parts``: of an object, a window is read by
     fetching little more than its bytes.
     """
@@ -197,7 +197,7 @@ class OutputInfo:
     are of the output already: upright, of its size and resolution.
     ``offset`` is (row, col) of its first pixel in the whole output, where only a part is rendered.
     ``pixel_size`` is (x, y) in micrometres. ``mask``: that alpha is all or nothing.
-    ``band_names``: a name a channel, or none. ``compression`` and ``pyramid``: one of the
+    ``band_names``: one name per channel, or none. ``compression`` and ``pyramid``: one of the
     exporter's own, "" for its first. ``quality``: of lossy compression, 1 to 100, 0 for the
     format's own. ``rgb_bands``: the first three of more bands are red, green and blue. ``colour``:
     chunks of PNG that say what its colours are, for a PNG without profile.

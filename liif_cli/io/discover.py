@@ -227,7 +227,7 @@ def discover(
     Args:
         input: an image, a Zarr store, or a folder to walk.
         output: a folder; or a file, when ``input`` is one image and ``output`` has an image suffix
-            and is no folder yet.
+            and is not a folder yet.
         suffix: put behind the stem of every output in a folder.
         name: of every output in a folder without its ending, where "{stem}" is the input's.
         format: of the outputs, or "auto".
@@ -380,7 +380,7 @@ def _key(path: Path) -> str:
 def _from_file(input: Path, output: Path, naming: _Naming, format: str) -> Pair:
     relative = Path(input.name)
     known = suffix_of(output.name, image_suffixes() | _written_suffixes())
-    # an unfinished Zarr output of a bucket lies under its final name, and is no folder of images
+    # an unfinished Zarr output of a bucket lies under its final name, and is not a folder of images
     if known and (is_object(output) or not output.is_dir() or is_zarr_store(output)):
         named = format_for(output)
         if named is None:

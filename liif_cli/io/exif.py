@@ -24,7 +24,7 @@ _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8](?=
 
 @dataclass(frozen=True)
 class ExifFacts:
-    """``orientation`` is EXIF's 1 to 8, ``resolution`` (x, y) in pixels an inch."""
+    """``orientation`` is EXIF's 1 to 8, ``resolution`` (x, y) in pixels per inch."""
 
     orientation: int = 1
     resolution: tuple[float, float] | None = None
@@ -67,7 +67,7 @@ def rewritten(
         data: the block, with or without its "Exif" header.
         height: of the output.
         width: of the output.
-        resolution: (x, y) of the output in pixels an inch.
+        resolution: (x, y) of the output in pixels per inch.
 
     Returns:
         The block without the header, None where it is damaged.

@@ -148,7 +148,7 @@ class ObjectPath(PosixPath):
         return "/".join(parts)
 
     def __fspath__(self) -> str:
-        raise TypeError(f"{self} is no file of this machine")
+        raise TypeError(f"{self} is not a file of this machine")
 
     def __repr__(self) -> str:
         return f"ObjectPath({str(self)!r})"

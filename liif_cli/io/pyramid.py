@@ -137,7 +137,7 @@ def build_levels(
 ) -> list[ShardedArray]:
     """Make what is missing of the levels "1", "2", ... of ``base`` as arrays in ``folder``.
 
-    Shards that are there already stay, so that a pyramid that was cut short is gone on with. A
+    Shards that are there already stay, so that a pyramid that was cut short is resumed. A
     level's shard is half as long as one of ``base``: it comes from exactly one of those.
 
     Returns:

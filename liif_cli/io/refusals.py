@@ -54,7 +54,7 @@ def check_regular(path: Path) -> None:
     with reading(path):
         mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "something that is no file")
+        kind = _KINDS.get(stat.S_IFMT(mode), "something that is not a file")
         raise InputError(str(path), got=kind, expected="a regular file")
 
 

@@ -110,7 +110,7 @@ class UnpackedSource:
 def unpack(
     source: BandSource, path: Path, digest: str, stopped: Callable[[], None]
 ) -> UnpackedSource:
-    """Decode ``source`` to ``path``, or go on with it.
+    """Decode ``source`` to ``path``, or resume it.
 
     Args:
         source: read once, in order.

@@ -112,7 +112,7 @@ def load(path: Path) -> Checkpoint:
         checkpoint = _load_published(path)
     else:
         raise CheckpointError(
-            f"{path} is no checkpoint",
+            f"{path} is not a checkpoint",
             got="an empty file" if not head else f"a file that begins with {head[:8]!r}",
             expected="a safetensors file of liif, or a published PyTorch file",
         )
@@ -144,7 +144,7 @@ def _load_own(path: Path) -> Checkpoint:
 def _check_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT or not {"version", "spec", "card"} <= set(metadata):
         raise CheckpointError(
-            f"{path} is no checkpoint of liif",
+            f"{path} is not a checkpoint of liif",
             got=f"a safetensors file with metadata {sorted(metadata)}",
             expected=f'format "{FORMAT}", version, spec and card',
             cure="make one with liif convert or liif train",

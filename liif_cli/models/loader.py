@@ -91,7 +91,7 @@ def load_model(
 
     Raises:
         UsageError: neither a name nor a file, or an interpolation kernel by way of a scale.
-        CheckpointError: a file that is no checkpoint.
+        CheckpointError: a file that is not a checkpoint.
     """
     import torch
 

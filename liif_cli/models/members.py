@@ -20,7 +20,7 @@ one that holds its top left corner. A decoder that can be trained names its kind
 
 @dataclass(frozen=True)
 class TrainMembers:
-    """Members of Q scattered pixels of N samples, M = 4 or 1 members a pixel.
+    """Members of Q scattered pixels of N samples, M = 4 or 1 members per pixel.
 
     ``code`` (N, Q, M) int64 counts codes over the whole batch, row by row; ``rel`` (N, Q, M, 2) as
     (y, x), in the decoder's unit; ``weight`` (N, Q, M) adds up to 1. ``around`` holds the

@@ -39,7 +39,7 @@ def check_format(output: OutputFacts, out_shape: tuple[int, int], source: InputF
         raise OutputError(
             f"{output.format} cannot hold this size ({output.path})",
             got=f"{out_shape[1]}x{out_shape[0]}",
-            expected=f"at most {output.max_side} pixels a side",
+            expected=f"at most {output.max_side} pixels per side",
             cure="use --format tiff or --format zarr",
         )
 

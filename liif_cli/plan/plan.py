@@ -35,7 +35,7 @@ class RenderTask:
 
 @dataclass(frozen=True)
 class Cut:
-    """How an output is cut, in output pixels; a render that goes on keeps the cut it began with.
+    """How an output is cut, in output pixels; a render that resumes keeps the cut it began with.
 
     ``task`` is (height, width) of a task's output; see ``RenderPlan`` for the others.
     """
@@ -254,7 +254,7 @@ class RenderPlan:
         }
 
     def store_identity(self) -> dict[str, Any]:
-        """What decides whether a half-rendered store can be gone on with: the grid as well."""
+        """What decides whether a half-rendered store can be resumed: the grid as well."""
         pixels = {
             key: value
             for key, value in self.identity().items()

@@ -1,8 +1,8 @@
 """A batch as a file, for several processes or machines to work on: what is asked for, and of what.
 
 A line of JSON with the request, what decides the bytes of the results, and a checksum of all; then
-a line an image with its name. An image is not opened for that: its worker plans it. Paths that were
-given relative are relative to the file, so that a folder with both may be mounted anywhere.
+one line per image with its name. An image is not opened for that: its worker plans it. Paths that
+were given relative are relative to the file, so that a folder with both may be mounted anywhere.
 """
 
 from __future__ import annotations

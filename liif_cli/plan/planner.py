@@ -73,7 +73,7 @@ def make_plan(
         raise PlanError(
             f"output of {source.path}",
             got=f"{out_shape[1]}x{out_shape[0]}",
-            expected=f"at most {LARGEST_SIDE} pixels a side",
+            expected=f"at most {LARGEST_SIDE} pixels per side",
         )
     region = _region(spec, source, out_shape)
     problem: Exception | None = None

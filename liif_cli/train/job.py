@@ -180,11 +180,11 @@ class TrainJob:
         )
         if trainer.iteration and self.preset.time:
             say(
-                f"going on at iteration {trainer.iteration}, after {trainer.seconds:.0f} s "
+                f"resuming at iteration {trainer.iteration}, after {trainer.seconds:.0f} s "
                 f"of {self.preset.time:.0f} s"
             )
         elif trainer.iteration:
-            say(f"going on at iteration {trainer.iteration} of {trainer.preset.iterations}")
+            say(f"resuming at iteration {trainer.iteration} of {trainer.preset.iterations}")
         last: list[TrainReport] = []
 
         def keep(entry: TrainReport) -> None:

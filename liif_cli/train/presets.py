@@ -22,7 +22,7 @@ class Preset(Degradation):
         spec: the network.
         crop: side of the LR crop in pixels.
         samples: HR pixels drawn a crop; at most crop * crop.
-        batch: crops an iteration.
+        batch: crops per iteration.
         iterations: length of the schedule, unless ``time`` or ``epochs`` is above 0.
         epochs: the same in passes over the photos; 0 for none.
         time: the same in seconds of training; 0 for none.

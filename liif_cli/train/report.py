@@ -24,7 +24,7 @@ class TrainReport:
         seconds: of training so far, validation and saving included.
         psnr: mean validation PSNR in dB, where it was measured.
         lossy_psnr: the same for inputs that were a JPEG, where the recipe trains for such.
-        rate: iterations a second since the last report.
+        rate: iterations per second since the last report.
         data_share: part of their time that went into making batches, in [0, 1].
         progress: part of the schedule that is done, in [0, 1].
     """

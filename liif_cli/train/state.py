@@ -79,7 +79,7 @@ def read_state(
             f"cannot resume from {path}: another preset or recipe made it",
             got="; ".join(f"{name} was {was.get(name)}, is {now.get(name)}" for name in differing),
             expected="the same values",
-            cure="give those values, or another --out (--init goes on from the weights), "
+            cure="give those values, or another --out (--init starts from the weights), "
             "or --no-resume --overwrite",
         )
     return dict(state)

@@ -186,7 +186,7 @@ class Trainer:
                 logged = self.clock()
                 self.seconds = before + logged - start
                 if stop and not done:
-                    self.say(f"saved at iteration {self.iteration}; the same command goes on")
+                    self.say(f"saved at iteration {self.iteration}; the same command resumes")
                     raise KeyboardInterrupt
 
     @property
@@ -271,7 +271,7 @@ class Trainer:
         except OutputError as error:
             if must:
                 raise
-            self.say(f"{error}. Training goes on; the next save tries again")
+            self.say(f"{error}. Training continues; the next save tries again")
 
     def _take_up(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -103,7 +103,7 @@ def show(
     if out:
         write_folder(result.report, out)
     if result.interrupted:
-        click.echo("interrupted; with --out the same command goes on where it stopped", err=True)
+        click.echo("interrupted; with --out the same command resumes", err=True)
         return EXIT_INTERRUPTED
     return EXIT_FAILED if result.problems else EXIT_OK
 

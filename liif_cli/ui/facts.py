@@ -29,7 +29,7 @@ def facts_of(path: Path) -> Facts:
     """Facts of an image file, a Zarr store or a weights file.
 
     Raises:
-        InputError: the file is missing or is no image.
+        InputError: the file is missing or is not an image.
         CheckpointError: a weights file that is damaged.
         OutputError: a tile store that is damaged.
     """

@@ -20,7 +20,7 @@ def shipped_models(*, measure: bool = False) -> list[Facts]:
     """Facts of every name that ``--model`` takes.
 
     Args:
-        measure: measure the speed of each, in output megapixels a second.
+        measure: measure the speed of each, in output megapixels per second.
 
     Raises:
         CheckpointError: a weights file of the package is damaged.

@@ -195,8 +195,8 @@ def file_options(command: F) -> F:
             type=click.Choice(COMPRESSIONS),
             default="auto",
             show_default=True,
-            help="Of TIFF (auto: deflate; zstd is faster, and fewer programs read it; jpeg loses) "
-            "and COG, and of the tiles of Deep Zoom (auto: jpeg, or png with alpha).",
+            help="Compression of TIFF (auto: deflate; zstd is faster, and fewer programs read it; "
+            "jpeg is lossy) and COG, and of the tiles of Deep Zoom (auto: jpeg, or png with alpha).",
         ),
         click.option(
             "--pyramid",

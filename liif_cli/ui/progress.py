@@ -201,7 +201,7 @@ class PlainProgress:
         plan = event.plan
         line = f"[{self.begun}/{self.images}] {plan.input}: {_sizes(plan)}"
         if event.done_pixels:
-            line += f", going on at {event.done_pixels / plan.pixels:.0%}"
+            line += f", resumed at {event.done_pixels / plan.pixels:.0%}"
         return [line, f"  {plan_details(plan)}"] if self.verbose else [line]
 
     def _write(self, line: str) -> None:

@@ -52,7 +52,7 @@ def print_summary(report: BatchReport, console: Console) -> None:
     if report.out_of_time:
         _line(console, f"{report.out_of_time}: {_rest(report)}; the same command resumes")
     elif report.interrupted:
-        _line(console, "interrupted; the same command goes on where it stopped")
+        _line(console, "interrupted; the same command resumes")
 
 
 def report_data(report: BatchReport) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def test_convert_refuses(tmp_path: Path, published: Path) -> None:
     (tmp_path / "bad.pth").write_bytes(b"no checkpoint at all")
     (tmp_path / "file").write_text("")
     for source, target, words in (
-        (tmp_path / "bad.pth", tmp_path / "own.safetensors", "is no checkpoint"),
+        (tmp_path / "bad.pth", tmp_path / "own.safetensors", "is not a checkpoint"),
         (tmp_path / "missing.pth", tmp_path / "own.safetensors", "cannot read"),
         (published, tmp_path / "file" / "own.safetensors", "cannot write"),
         (published, tmp_path / "nowhere" / "own.safetensors", "cannot write"),

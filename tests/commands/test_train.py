@@ -70,7 +70,7 @@ def test_a_second_run_goes_on_from_the_state(photos: Path, tmp_path: Path) -> No
     out.unlink()
     result = train(photos, out, "--iterations", "2")
     assert result.exit_code == 0, result.stderr
-    assert "going on at iteration 2 of 2" in result.stderr
+    assert "resuming at iteration 2 of 2" in result.stderr
     with safe_open(out, "np") as again:
         assert len(list(again.keys())) > 10
     assert out.stat().st_size == len(first)

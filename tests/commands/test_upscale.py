@@ -122,7 +122,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     whole = photo(tmp_path / "in/b.png", seed=1).read_bytes()
     (tmp_path / "in/b.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "in/c.jpg").write_bytes(b"this is no image")
+    (tmp_path / "in/c.jpg").write_bytes(b"this is not an image")
     (tmp_path / "in/d.png").write_bytes(b"")
     photo(tmp_path / "in/e.png", seed=2)
     result = bicubic(tmp_path / "in", tmp_path / "out", "--scale", 2)

@@ -341,7 +341,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
     message = failure(source, tmp_path / "out.png", max_input_pixels=HEIGHT * WIDTH - 1)
     assert "56x40, 2,240 pixels" in message
     assert "--max-input-pixels" in message
-    # a header alone, of 2^31 - 1 pixels a side, is enough to know
+    # a header alone, of 2^31 - 1 pixels per side, is enough to know
     data = bytearray(source.read_bytes())
     data[16:24] = (2**31 - 1).to_bytes(4, "big") * 2
     source.write_bytes(data)

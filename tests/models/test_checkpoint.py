@@ -1,4 +1,4 @@
-"""Weights files of both kinds, and everything that is none."""
+"""Weights files of both kinds, and everything that is not one."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ def test_auto_format_goes_on_to_tiff_where_the_first_cannot_hold_it() -> None:
 
 
 def test_a_format_that_cannot_hold_it_is_refused_when_it_was_asked_for() -> None:
-    with pytest.raises(OutputError, match=r"got 66000x10, expected at most 65500 pixels a side"):
+    with pytest.raises(OutputError, match=r"got 66000x10, expected at most 65500 pixels per side"):
         plan_of(SizeRequest.from_size("66000x10"), outputs=(JPEG,))
     with pytest.raises(OutputError, match="cannot hold uint16"):
         plan_of(SizeRequest.from_scale("4"), outputs=(JPEG,), dtype="uint16")

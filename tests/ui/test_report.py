@@ -81,7 +81,7 @@ def test_the_speed_is_that_of_this_run() -> None:
 def test_an_interrupt_is_resumable() -> None:
     text = summary(BatchReport([DONE, STOPPED], 2.0, interrupted=True))
     assert "interrupted 1" in text
-    assert text.endswith("interrupted; the same command goes on where it stopped\n")
+    assert text.endswith("interrupted; the same command resumes\n")
 
 
 def test_json(tmp_path: Path) -> None:

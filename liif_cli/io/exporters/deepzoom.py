@@ -20,7 +20,7 @@ from liif_cli.io.scratch import is_scratch
 from liif_cli.io.viewerpage import add_to_index
 
 _QUALITY = 90
-# tiles a side that are read at once: a tile alone would decode each chunk of a store nine times
+# tiles per side that are read at once: a tile alone would decode each chunk of a store nine times
 _BLOCK = 8
 
 

@@ -150,7 +150,7 @@ def filter_rows(rows: Bytes, above: Bytes, distance: int) -> Bytes:
     Args:
         rows: (n, bytes a row).
         above: (bytes a row), zeros above the first row of an image.
-        distance: bytes a pixel.
+        distance: bytes per pixel.
 
     Returns:
         (n, 1 + bytes a row), each row after the number of its filter.

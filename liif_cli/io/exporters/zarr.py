@@ -22,7 +22,7 @@ class ZarrExporter:
 
     A complete tile store on the same file system gets its levels and is renamed, not copied: the
     reader that was given lives on under ``path``, and is of no use after ``path`` is renamed in
-    turn. Levels that are there already stay, so that a pyramid that was cut short is gone on with.
+    turn. Levels that are there already stay, so that a pyramid that was cut short is resumed.
     """
 
     name = "zarr"

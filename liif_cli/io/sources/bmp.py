@@ -57,7 +57,7 @@ class BmpSource(WholeFileSource):
         if method not in _BITS:
             raise kind_of_pixels(path, f"a BMP of compression {method}", "save it as PNG")
         if bits not in _BITS[method]:
-            raise damaged(path, f"{bits} bits a pixel with compression {method}")
+            raise damaged(path, f"{bits} bits per pixel with compression {method}")
         masks = _masks(path, file, body, method)
         alpha = bool(masks and masks[3])
         height = abs(height)

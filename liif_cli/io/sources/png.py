@@ -106,7 +106,7 @@ class PngSource(WholeFileSource):
         rows = PngRows(path)
         if rows.interlace or self._page > 1:
             return None
-        # rows filtered, plain, in two small files and decoded, in up to 8 bytes a pixel
+        # rows filtered, plain, in two small files and decoded, in up to 8 bytes per pixel
         per_row: int = 6 * rows.row_bytes + 8 * rows.width
         return band_rows(rows.row_bytes) * per_row
 

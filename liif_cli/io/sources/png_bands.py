@@ -64,7 +64,7 @@ class PngRows:
         import imagecodecs
 
         count = len(filtered) // (1 + self.row_bytes)
-        # bytes of less than 8 bits a sample, and of palettes, are filtered like 8 bits of gray
+        # bytes of less than 8 bits per sample, and of palettes, are filtered like 8 bits of gray
         gray = self.bits < 8 or self.colour == 3
         size = (
             (self.row_bytes, count + 1, 8, 0)

@@ -160,7 +160,7 @@ def _pam(path: Path, data: bytes) -> _Head:
     depth = int(facts["DEPTH"])
     channels, alpha = _TUPLES.get(kind, (depth, False))
     if channels != depth:
-        raise damaged(path, f"{depth} samples a pixel of kind {kind}")
+        raise damaged(path, f"{depth} samples per pixel of kind {kind}")
     if kind not in _TUPLES and depth not in (1, 3):
         raise kind_of_pixels(path, f"a PAM of {depth} samples of kind {kind or 'unknown'}")
     height, width, top = int(facts["HEIGHT"]), int(facts["WIDTH"]), float(facts["MAXVAL"])

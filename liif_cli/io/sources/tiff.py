@@ -649,7 +649,7 @@ def _kind(path: Path, page: Any) -> int:
         raise kind_of_pixels(path, f"a TIFF of photometric interpretation {name}")
     plain = samples == expected[photometric]
     if not plain and (photometric not in (_BLACK_IS_ZERO, _RGB) or samples < expected[photometric]):
-        raise kind_of_pixels(path, f"a TIFF of {samples} samples a pixel ({name})")
+        raise kind_of_pixels(path, f"a TIFF of {samples} samples per pixel ({name})")
     if photometric == _SEPARATED and page.tags.valueof(332, 1) != 1:
         raise kind_of_pixels(path, "a TIFF of inks other than CMYK")
     bits, sample_format = page.bitspersample, int(page.sampleformat)

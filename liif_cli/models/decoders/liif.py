@@ -1,9 +1,9 @@
 """LIIF's decoder (Chen et al. 2021, arXiv 2012.09161, section 3), with the exact fast kernel.
 
 The four members of the local ensemble share everything but the gather. The MLP's first layer is
-linear in [unfolded code, rel, cell]: one 3 x 3 convolution on the LR grid, plus a vector a row and
-a vector a column of the output. Hidden layers then run on small blocks between buffers that stay in
-the cache; the last layer gives colours before the ensemble blends them, on 3 channels.
+linear in [unfolded code, rel, cell]: one 3 x 3 convolution on the LR grid, plus one vector per
+row and one per column of the output. Hidden layers then run on small blocks between buffers that
+stay in the cache; the last layer gives colours before the ensemble blends them, on 3 channels.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from liif_cli.models.base import Decoder, Latent
 from liif_cli.models.decoders.bicubic import Lanczos
 
 MIDDLE_SIDE = 1024
-"""Most pixels a side of the image in between that are kept at once, besides the kernel's width."""
+"""Pixels per side of the image in between that are kept at once, at most, but for the kernel."""
 
 
 class Via(nn.Module):
