@@ -12,6 +12,7 @@ WORKDIR /build
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN pip install --index-url "${TORCH_INDEX}" "$(sed -n '/^torch==/p' constraints.txt)"
 COPY liif_cli ./liif_cli
+COPY docs/man ./docs/man
 RUN pip install -c constraints.txt ".[fast,formats,cog,cloud]" && rm -rf /build/*
 
 # not root: what it writes belongs to whom the volume says (docker run --user)

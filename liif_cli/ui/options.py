@@ -196,7 +196,7 @@ def file_options(command: F) -> F:
             default="auto",
             show_default=True,
             help="Compression of TIFF (auto: deflate; zstd is faster, and fewer programs read it; "
-            "jpeg is lossy) and COG, and of the tiles of Deep Zoom (auto: jpeg, or png with alpha).",
+            "jpeg is lossy) and COG, and of the tiles of Deep Zoom (auto: jpeg, png with alpha).",
         ),
         click.option(
             "--pyramid",
