@@ -7,10 +7,7 @@ neighbours overlap; an image only starts beside others when their memory adds up
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
-import os
-import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -23,28 +20,25 @@ import numpy as np
 import psutil
 import torch
 
-from liif_cli.engine.claims import Claims, claim_path
+from liif_cli.engine.claims import Claims
 from liif_cli.engine.deaths import Deaths
+from liif_cli.engine.digest import input_digest
 from liif_cli.engine.events import (
     BatchDone,
     BatchStarted,
     Event,
     Listener,
-    Warned,
 )
 from liif_cli.engine.machine import (
     measure_machine,
     resolve_device,
     resolve_precision,
 )
+from liif_cli.engine.notices import Notices
+from liif_cli.engine.outputs import Outputs
 from liif_cli.engine.pool import JobThreads
 from liif_cli.engine.record import (
-    FOLDER,
     OutputState,
-    difference,
-    output_state,
-    remove_stale_records,
-    repair,
 )
 from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.results import BatchReport, one_line
@@ -54,11 +48,7 @@ from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import (
     Unfinished,
     remembered_gray,
-    store_path,
-    unpacked_bytes,
-    unpacked_path,
 )
-from liif_cli.engine.verify import verify
 from liif_cli.errors import (
     InputError,
     OutputError,
@@ -67,16 +57,10 @@ from liif_cli.errors import (
 )
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import DEFAULT_CELL, SCALED, CellPolicy
-from liif_cli.geometry.size import aspect_change
 from liif_cli.io import EXPORTERS, exporter_for, open_source
-from liif_cli.io.atomic import cover, output_errors, stale_names
 from liif_cli.io.base import ImageInfo, Source, View
 from liif_cli.io.discover import Pair, discover_all, matching, unread
-from liif_cli.io.exif import rewritten
-from liif_cli.io.gray import is_gray
-from liif_cli.io.place import ObjectPath, is_object, location, probe
-from liif_cli.io.pngcolour import is_other
-from liif_cli.io.scratch import run_folder
+from liif_cli.io.place import location
 from liif_cli.io.values import WHOLE, measure
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
@@ -89,10 +73,6 @@ log = logging.getLogger(__name__)
 
 ALWAYS = TimeWindow()
 """A batch without a time at which it ends."""
-
-ASPECT_TOLERANCE = 0.01
-LISTED = 8
-"""Images named in a warning before the rest are only counted."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +158,8 @@ class Batch:
         self._listener, self._lock = listen, threading.Lock()
         self._taken: dict[str, Path] = {}
         self.claims = Claims()
-        self._write = write
-        self._told_of_bits = False
-        self._stale: dict[Path, set[str]] = {}
+        self.outputs = Outputs(spec, self.claims, write=write)
+        self.notices = Notices(spec, self.listen)
         self.left_out: list[Path] = []
         self.part = ALL_TASKS
         inputs = [input] if isinstance(input, Path) else list(input)
@@ -255,42 +234,7 @@ class Batch:
         with self._lock:
             self._listener(event)
 
-    def warn_of_sizes(self) -> None:
-        """Say which images change their aspect or shrink, before any work."""
-        squeezed, shrunk = [], []
-        for pair in self.pairs:
-            if is_object(pair.input):
-                continue  # it would have to be fetched for that
-            try:
-                source = self._open(pair)
-                shape = (source.info.height, source.info.width)
-                source.close()
-                out_shape = self.spec.size.output_shape(*shape)
-            except Exception:
-                continue  # it fails by itself, with its own message, when its turn comes
-            change = aspect_change(shape, out_shape)
-            # a side that was rounded to whole pixels is no change of aspect that anyone asked for
-            rounding = 1 / min(out_shape)
-            if abs(change) > ASPECT_TOLERANCE + rounding:
-                wider = "wider" if change > 0 else "narrower"
-                squeezed.append(f"{pair.input.name} ({abs(change):.0%} {wider})")
-            if out_shape[0] < shape[0] or out_shape[1] < shape[1]:
-                shrunk.append(pair.input.name)
-        if squeezed:
-            self.listen(
-                Warned(
-                    f"the aspect changes of {_listed(squeezed)}; "
-                    "--fit inside or --fit cover keeps it"
-                )
-            )
-        if shrunk:
-            self.listen(
-                Warned(
-                    f"a scale below 1 for {_listed(shrunk)}: the output is smaller than the input"
-                )
-            )
-
-    def _open(self, pair: Pair) -> Source:
+    def opened(self, pair: Pair) -> Source:
         """The input of a pair, opened.
 
         Raises:
@@ -307,7 +251,7 @@ class Batch:
         Raises:
             LiifError: it cannot be read, or cannot be made.
         """
-        source = self._open(pair)
+        source = self.opened(pair)
         info = source.info
         try:
             self._check_size(info)
@@ -344,7 +288,7 @@ class Batch:
             sample_bytes=PRECISION_DTYPES[self.precision].itemsize,
         )
         outputs = [
-            self._output_facts(pair.output(name), name) for name in self._formats(pair, info.format)
+            self.outputs.facts(pair.output(name), name) for name in self._formats(pair, info.format)
         ]
 
         def planned(outputs: list[OutputFacts], resume: Cut | None = None) -> RenderPlan:
@@ -376,38 +320,6 @@ class Batch:
         replaces = found.fingerprint if found is not None and found.half else ""
         return Draft(plan, info, looked=gray is not None, replaces=replaces)
 
-    def warn_of_dropped(self, info: ImageInfo, plan: RenderPlan) -> None:
-        """Say what of an image its output will not have: metadata, pages, frames."""
-        if info.pages > 1 and self.spec.page is None and not self.spec.select:
-            axes = ", ".join(f"{name} of {length}" for name, length in info.axes)
-            which = f" ({axes}); --select or" if axes else ";"
-            self.listen(
-                Warned(f"{info.path}: the first of {info.pages} pages{which} --page takes another")
-            )
-        if info.exif is not None and rewritten(info.exif, 1, 1, None) is None:
-            self.listen(Warned(f"{info.path}: its EXIF is dropped, which is damaged"))
-        if (
-            np.dtype(plan.dtype).itemsize >= 4
-            and plan.dtype != "float32"
-            and not self._told_of_bits
-        ):
-            self._told_of_bits = True
-            self.listen(
-                Warned(
-                    f"{info.path}: of {plan.dtype} samples some 24 bits are kept, since the "
-                    "network works in float32"
-                )
-            )
-        for what in info.dropped:
-            self.listen(Warned(f"{info.path}: {what}"))
-        if plan.output_format != "png" and is_other(info.colour):
-            self.listen(
-                Warned(
-                    f"{info.path}: its colour space, cICP {tuple(info.colour[b'cICP'])}, is "
-                    "dropped, which PNG alone keeps"
-                )
-            )
-
     def _check_size(self, info: ImageInfo) -> None:
         """Refuse what may be a decompression bomb before a pixel of it is decoded.
 
@@ -432,117 +344,6 @@ class Batch:
         if own == "tiff" and pair.wanted == "ome-tiff":
             own = pair.wanted  # as its name says
         return list(dict.fromkeys([own if own in EXPORTERS else "png", "tiff"]))
-
-    def _output_facts(self, path: Path, name: str) -> OutputFacts:
-        exporter = exporter_for(name)
-        remote = isinstance(path, ObjectPath)
-        if isinstance(path, ObjectPath):
-            if self._write:
-                with output_errors(path):
-                    probe(path)
-            folder = run_folder()
-        else:
-            folder = path.parent
-        while not folder.exists():
-            folder = folder.parent
-        if not os.access(folder, os.W_OK | os.X_OK):
-            read_only = hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-            raise OutputError(
-                f"cannot write {path}",
-                got="a read-only file system" if read_only else f"no permission to write {folder}",
-                expected="a place to write",
-                cure="choose another folder",
-            )
-        unfinished = Unfinished.read(path)
-        return OutputFacts(
-            path=str(path),
-            format=name,
-            disk_free=shutil.disk_usage(folder).free,
-            disk_held=(unfinished.held if unfinished else 0) + unpacked_bytes(path),
-            max_side=exporter.max_side,
-            dtypes=exporter.dtypes,
-            streams=exporter.streams,
-            channels=exporter.channels,
-            compressions=exporter.compressions,
-            pyramids=exporter.pyramids,
-            quality=exporter.quality,
-            nodata=exporter.nodata,
-            memory=exporter.memory,
-            disk=exporter.disk,
-            remote=remote,
-        )
-
-    def look(
-        self, plan: RenderPlan, state: OutputState, source: Source
-    ) -> tuple[RenderPlan, OutputState]:
-        """A plan that knows whether its input is gray, and what lies at its output then.
-
-        Args:
-            plan: one of whose input nobody knows.
-            state: of its output, with an input that is not gray.
-            source: its input; what is decoded of a whole file stays in it.
-
-        Raises:
-            InputError: the file is damaged.
-            OutputError: see ``state``.
-        """
-        if not is_gray(source, bands=plan.unpack):
-            return plan, state
-        plan = dataclasses.replace(plan, gray=True)
-        return plan, self.state(plan)
-
-    def untidy(self, output: Path) -> bool:
-        """Whether killed processes may have left something of ``output``."""
-        return (
-            cover(output.name) in self._stale.get(output.parent, ())
-            or claim_path(output) in self.claims.taken_over
-            or _there(store_path(output))
-            or _there(unpacked_path(output))
-        )
-
-    def state(self, plan: RenderPlan) -> OutputState:
-        """What lies at the plan's output.
-
-        Raises:
-            OutputError: something else, finished or half rendered, that may not be overwritten.
-        """
-        output = location(plan.output)
-        if self._write and output.parent not in self._stale:
-            remove_stale_records(output.parent)
-            self.claims.tidy(output.parent)
-            names = stale_names(output.parent / FOLDER)
-            records = {name.removesuffix(".json") for name in names}
-            self._stale[output.parent] = stale_names(output.parent) | records
-        state = output_state(output, plan, remember=self._write)
-        found = Unfinished.read(output)
-        differs = found.difference(plan, self.spec.tile) if found is not None else ""
-        if found is not None and found.half and differs and not self.spec.overwrite:
-            raise OutputError(
-                f"{output} is half rendered with other options or from another input",
-                got=differs,
-                expected="what it was begun with",
-                cure="run the command that began it, or use --overwrite to start afresh",
-            )
-        if state is OutputState.OTHER and self.spec.skip_existing:
-            damage = verify(output).damage
-            if not damage:
-                return OutputState.FINISHED
-            raise OutputError(
-                f"{output} exists",
-                got=f"a file that cannot be read whole: {damage[0].where}: {damage[0].what}",
-                expected="an image",
-                cure="remove it, or use --overwrite to replace it",
-            )
-        if state is OutputState.OTHER and not self.spec.overwrite:
-            raise OutputError(
-                f"{output} exists",
-                got=difference(output, plan),
-                expected="no file, or the same one finished before",
-                cure="use --overwrite to replace it",
-            )
-        if self.spec.verify and state is OutputState.FINISHED and repair(output):
-            return OutputState.DAMAGED
-        return state
 
 
 def upscale_batch(
@@ -570,7 +371,7 @@ def upscale_batch(
     """
     started = time.monotonic()
     batch = Batch(input, output, spec, suffix=suffix, listen=listen)
-    batch.warn_of_sizes()
+    batch.notices.of_sizes(batch.pairs, batch.opened)
     return run_batch(batch, until, started=started)
 
 
@@ -641,18 +442,18 @@ def plan_batch(
     """
     batch = Batch(input, output, spec, suffix=suffix, listen=listen, write=False)
     begun, start = time.monotonic(), time.time() - psutil.Process().create_time()
-    batch.warn_of_sizes()
+    batch.notices.of_sizes(batch.pairs, batch.opened)
     planned = []
     for pair in batch.pairs:
         try:
             draft = batch.draft(pair)
-            plan, state = draft.plan, batch.state(draft.plan)
+            plan, state = draft.plan, batch.outputs.state(draft.plan)
             if not draft.looked:
                 with closing(open_source(pair.input, plan.view)) as source:
-                    plan, state = batch.look(plan, state, source)
+                    plan, state = batch.outputs.look(plan, state, source)
             skipped = state is OutputState.FINISHED
             if not skipped:
-                batch.warn_of_dropped(draft.info, plan)
+                batch.notices.of_dropped(draft.info, plan)
             planned.append(
                 PlannedImage(
                     pair.input, plan, draft.info, skipped=skipped, decoded=not draft.looked
@@ -688,45 +489,3 @@ def _cell(spec: RenderSpec, loaded: LoadedModel) -> CellPolicy:
             )
         return SCALED
     return (spec.cell or DEFAULT_CELL).of_model(loaded.largest_scale)
-
-
-def _object_digest(path: ObjectPath) -> str:
-    """Of what the server says of the content: its tag, or the time of change, and the size."""
-    try:
-        found = [(path.name, path.stat())]
-    except FileNotFoundError:
-        found = [(one.relative_to(path).as_posix(), stat) for one, stat in path.objects()]
-    lines = [f"{name}\0{stat.st_size}\0{stat.tag or stat.st_mtime_ns}\n" for name, stat in found]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def input_digest(path: Path) -> str:
-    """SHA-256 of a file's content; of a store, of the names, sizes and times of its files.
-
-    Of objects of a bucket nothing is read: their tags stand for their content.
-    """
-    if isinstance(path, ObjectPath):
-        return _object_digest(path)
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for entry in sorted(path.rglob("*")):
-        if entry.is_file():
-            status = entry.stat()
-            name = entry.relative_to(path).as_posix()
-            line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(os.fsencode(line))
-    return digest.hexdigest()
-
-
-def _there(path: Path) -> bool:
-    if is_object(path):
-        # a Zarr output is its own store
-        return path.suffix != ".zarr" or ".partial." in path.name if path.is_dir() else False
-    return os.path.lexists(path)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:LISTED])
-    return shown + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")

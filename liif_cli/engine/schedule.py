@@ -146,7 +146,7 @@ class Scheduler:
             return
         try:
             draft = self.batch.draft(pair)
-            state = self.batch.state(draft.plan)
+            state = self.batch.outputs.state(draft.plan)
             if draft.looked and state is OutputState.FINISHED:
                 self._skip(draft.plan)
                 return
@@ -163,7 +163,7 @@ class Scheduler:
         try:
             run = self._run(draft, state)
             if run is not None:
-                done = run.open(tidy=self.batch.untidy(run.output))
+                done = run.open(tidy=self.batch.outputs.untidy(run.output))
         except Exception as error:
             if run is not None:
                 run.close()
@@ -180,7 +180,7 @@ class Scheduler:
         self._before[pair.input] = done / run.plan.pixels
         self.batch.listen(PlanMade(run.plan, done))
         if pair.input not in self._said:
-            self.batch.warn_of_dropped(draft.info, run.plan)
+            self.batch.notices.of_dropped(draft.info, run.plan)
         yield from _ImageJobs(run, self).jobs()
 
     def _claim(self, draft: Draft) -> None:
@@ -213,7 +213,7 @@ class Scheduler:
         source = open_source(location(plan.input), plan.view)
         try:
             if not draft.looked:
-                plan, state = batch.look(plan, state, source)
+                plan, state = batch.outputs.look(plan, state, source)
             if state not in (OutputState.DAMAGED, OutputState.FINISHED):
                 # somebody may have finished it before it was claimed
                 state = output_state(location(plan.output), plan)
@@ -285,7 +285,7 @@ class Scheduler:
         """Remove what killed processes left beside a finished output."""
         output, claims = location(plan.output), self.batch.claims
         claim = claim_path(output)
-        if not self.batch.untidy(output):
+        if not self.batch.outputs.untidy(output):
             return
         try:
             if claims.take(claim) is not None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO, assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -19,6 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 from liif_cli.engine.events import (
+    BatchDone,
     BatchStarted,
     DoneElsewhere,
     EndedElsewhere,
@@ -161,40 +162,51 @@ class PlainProgress:
             return [f"error: {self._errors.said(event.input, event.error)}"] if event.error else []
         if self.quiet:
             return []
-        if isinstance(event, BatchStarted):
-            self.images = event.images
-        elif isinstance(event, Warned):
-            return [f"warning: {event.message}"]
-        elif isinstance(event, PlanMade):
-            self.begun += 1
-            self.running[event.plan.input] = Tracker(event.plan, event.done_pixels, self.clock)
-            return self._plan_lines(event)
-        elif isinstance(event, TaskDone):
-            tracker = self.running.get(str(event.input))
-            if tracker is not None:
-                tracker.pixels += event.pixels
-                if tracker.left and tracker.due():
-                    return [f"{event.input}: {_state(tracker)}"]
-        elif isinstance(event, DoneElsewhere):
-            tracker = self.running.get(str(event.input))
-            if tracker is not None:
-                tracker.skip(event.pixels)
-        elif isinstance(event, PassedOver):
-            self.begun -= self.running.pop(str(event.input), None) is not None
-            return [f"{event.input}: {event.reason}, looked at again later"] if event.reason else []
-        elif isinstance(event, ExportStarted):
-            tracker = self.running.get(str(event.input))
-            # without a store the file is small and soon there
-            if self.verbose or (tracker is not None and tracker.plan.via_store):
-                return [f"{event.input}: rendered, writing the file"]
-        elif isinstance(event, ImageDone):
-            self.running.pop(str(event.input), None)
-            speed = rate(event.pixels, event.seconds)
-            return [f"{event.input}: done in {duration(event.seconds)}, {speed}: {event.output}"]
-        elif isinstance(event, ImageSkipped):
-            self.begun += str(event.input) not in self.running
-            self.running.pop(str(event.input), None)
-            return [f"{event.input}: skipped, finished before: {event.output}"]
+        match event:
+            case BatchStarted():
+                self.images = event.images
+            case Warned():
+                return [f"warning: {event.message}"]
+            case PlanMade():
+                self.begun += 1
+                self.running[event.plan.input] = Tracker(event.plan, event.done_pixels, self.clock)
+                return self._plan_lines(event)
+            case TaskDone():
+                tracker = self.running.get(str(event.input))
+                if tracker is not None:
+                    tracker.pixels += event.pixels
+                    if tracker.left and tracker.due():
+                        return [f"{event.input}: {_state(tracker)}"]
+            case DoneElsewhere():
+                tracker = self.running.get(str(event.input))
+                if tracker is not None:
+                    tracker.skip(event.pixels)
+            case PassedOver():
+                self.begun -= self.running.pop(str(event.input), None) is not None
+                return (
+                    [f"{event.input}: {event.reason}, looked at again later"]
+                    if event.reason
+                    else []
+                )
+            case ExportStarted():
+                tracker = self.running.get(str(event.input))
+                # without a store the file is small and soon there
+                if self.verbose or (tracker is not None and tracker.plan.via_store):
+                    return [f"{event.input}: rendered, writing the file"]
+            case ImageDone():
+                self.running.pop(str(event.input), None)
+                speed = rate(event.pixels, event.seconds)
+                return [
+                    f"{event.input}: done in {duration(event.seconds)}, {speed}: {event.output}"
+                ]
+            case ImageSkipped():
+                self.begun += str(event.input) not in self.running
+                self.running.pop(str(event.input), None)
+                return [f"{event.input}: skipped, finished before: {event.output}"]
+            case BatchDone() | ImageFailed() | EndedElsewhere():
+                pass  # the summary follows, and errors were said above
+            case _:
+                assert_never(event)
         return []
 
     def _plan_lines(self, event: PlanMade) -> list[str]:
@@ -265,44 +277,53 @@ class BarProgress:
             self._take(event)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, BatchStarted):
-            self.images, self.began = event.images, self.clock()
-            self.progress.update(self.batch, total=event.images)
-        elif isinstance(event, Warned):
-            self._print(f"[yellow]warning:[/] {shown(event.message)}")
-        elif isinstance(event, PlanMade):
-            self._begin(event)
-        elif isinstance(event, TaskDone):
-            self._advance(event)
-        elif isinstance(event, DoneElsewhere):
-            entry = self.running.get(str(event.input))
-            if entry is not None:
-                entry[1].skip(event.pixels)
-                self.progress.update(entry[0], completed=entry[1].pixels)
-        elif isinstance(event, PassedOver):
-            entry = self.running.pop(str(event.input), None)
-            if entry is not None:
-                self.progress.remove_task(entry[0])
-            if event.reason:
-                self._print(shown(f"{event.input}: {event.reason}, looked at again later"))
-        elif isinstance(event, ExportStarted):
-            entry = self.running.get(str(event.input))
-            if entry is not None:
-                entry[1].exporting = True
-        elif isinstance(event, ImageDone):
-            self._end(event.input)
-            if self.verbose:
-                speed = rate(event.pixels, event.seconds)
-                self._print(shown(f"{event.output}: done in {duration(event.seconds)}, {speed}"))
-        elif isinstance(event, ImageSkipped):
-            self._end(event.input)
-            if self.verbose:
-                self._print(shown(f"{event.output}: skipped, finished before"))
-        elif isinstance(event, EndedElsewhere) and not event.error:
-            self._end(event.input)
-        elif isinstance(event, ImageFailed | EndedElsewhere):
-            self._end(event.input)
-            self._print(f"[bold red]error:[/] {shown(self._errors.said(event.input, event.error))}")
+        match event:
+            case BatchStarted():
+                self.images, self.began = event.images, self.clock()
+                self.progress.update(self.batch, total=event.images)
+            case Warned():
+                self._print(f"[yellow]warning:[/] {shown(event.message)}")
+            case PlanMade():
+                self._begin(event)
+            case TaskDone():
+                self._advance(event)
+            case DoneElsewhere():
+                entry = self.running.get(str(event.input))
+                if entry is not None:
+                    entry[1].skip(event.pixels)
+                    self.progress.update(entry[0], completed=entry[1].pixels)
+            case PassedOver():
+                entry = self.running.pop(str(event.input), None)
+                if entry is not None:
+                    self.progress.remove_task(entry[0])
+                if event.reason:
+                    self._print(shown(f"{event.input}: {event.reason}, looked at again later"))
+            case ExportStarted():
+                entry = self.running.get(str(event.input))
+                if entry is not None:
+                    entry[1].exporting = True
+            case ImageDone():
+                self._end(event.input)
+                if self.verbose:
+                    speed = rate(event.pixels, event.seconds)
+                    self._print(
+                        shown(f"{event.output}: done in {duration(event.seconds)}, {speed}")
+                    )
+            case ImageSkipped():
+                self._end(event.input)
+                if self.verbose:
+                    self._print(shown(f"{event.output}: skipped, finished before"))
+            case EndedElsewhere() if not event.error:
+                self._end(event.input)
+            case ImageFailed() | EndedElsewhere():
+                self._end(event.input)
+                self._print(
+                    f"[bold red]error:[/] {shown(self._errors.said(event.input, event.error))}"
+                )
+            case BatchDone():
+                pass  # the summary follows
+            case _:
+                assert_never(event)
 
     def _begin(self, event: PlanMade) -> None:
         plan = event.plan

@@ -87,7 +87,7 @@ def test_an_unexpected_error_is_in_the_report(
         assert report_of(tmp_path)["state"] == "running"
         raise RuntimeError("odd")
 
-    monkeypatch.setattr("liif_cli.engine.batch.Batch.warn_of_sizes", fail)
+    monkeypatch.setattr("liif_cli.engine.notices.Notices.of_sizes", fail)
     assert invoke(*words(tmp_path)).exit_code == 1
     data = report_of(tmp_path)
     assert (data["state"], data["exit_code"]) == ("ended", 1)
@@ -105,7 +105,7 @@ def test_a_report_that_cannot_be_written_at_the_end_is_an_error(
         (tmp_path / "reports").rmdir()
         (tmp_path / "reports").write_text("a file")
 
-    monkeypatch.setattr("liif_cli.engine.batch.Batch.warn_of_sizes", remove)
+    monkeypatch.setattr("liif_cli.engine.notices.Notices.of_sizes", remove)
     result = invoke(*words(tmp_path), "--report", tmp_path / "reports/r.json")
     assert result.exit_code == 1
     assert "reports/r.json" in result.stderr

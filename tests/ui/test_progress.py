@@ -129,7 +129,7 @@ def test_resumed_pixels_do_not_count_as_speed() -> None:
     lines = plain(
         [(0, BatchStarted(1)), (0, PlanMade(plan(), 500_000)), (10, TaskDone(A, 100_000))]
     )
-    assert lines[0].endswith("going on at 50%")
+    assert lines[0].endswith("resumed at 50%")
     assert lines[1] == "in/a.png: 60%, 0.01 Mpx/s, 40 s left"
 
 
