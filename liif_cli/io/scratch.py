@@ -20,7 +20,7 @@ import psutil
 def _usual_root() -> Path:
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError, AttributeError):  # systems without users
         user = "user"
     return Path(tempfile.gettempdir(), f"liif-{user}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from importlib.resources import files
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
+from liif_cli.errors import printable
 from liif_cli.io.atomic import output_errors, write_atomically
 from liif_cli.io.deepzoom import DeepZoom, tiles_folder
 from liif_cli.io.filelock import try_lock
@@ -83,10 +85,10 @@ def page(title: str, images: Sequence[Shown]) -> str:
 
 
 def _page(title: str, images: list[dict[str, Any]]) -> str:
-    # no text of a name may end the script
-    data = json.dumps(images, ensure_ascii=False).replace("<", "\\u003c")
+    # no text of a name may end the script; in ASCII, since a name may be no text at all
+    data = json.dumps(images).replace("<", "\\u003c")
     parts = {
-        "TITLE": html.escape(title),
+        "TITLE": html.escape(printable(title)),
         "CSS": _part("viewer.css"),
         "DATA": data,
         "JS": _part("viewer.js"),
@@ -110,15 +112,20 @@ def add_to_index(image: DeepZoom) -> None:
         if before is None:
             return
         name = image.path.stem
-        layer = Layer.of(image, name, quote(f"{tiles_folder(image.path).name}/"))
+        base = quote(os.fsencode(f"{tiles_folder(image.path).name}/"))
+        layer = Layer.of(image, name, base)
         images = {
             one["name"]: one
             for one in before
-            if all((folder / unquote(layer["base"])).is_dir() for layer in one["layers"])
+            if all(_folder(folder, layer["base"]).is_dir() for layer in one["layers"])
         }
         images[name] = asdict(Shown(name, [layer]))
         title = folder.absolute().name or "Images"
         write_atomically(path, _page(title, [images[key] for key in sorted(images)]).encode())
+
+
+def _folder(folder: Path, base: str) -> Path:
+    return folder / os.fsdecode(unquote_to_bytes(base))
 
 
 def is_ours(path: Path) -> bool:

@@ -196,7 +196,7 @@ def test_empty_missing_and_unknown(tmp_path):
     text.write_text("hello")
     with pytest.raises(InputError, match="unknown format"):
         open_source(text)
-    with pytest.raises(InputError, match="no Zarr store"):
+    with pytest.raises(InputError, match="not a Zarr store"):
         open_source(tmp_path)
 
 

@@ -223,7 +223,7 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 def test_safetensors_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(2)}, path)
-    refused(path, "no checkpoint of liif")
+    refused(path, "not a checkpoint of liif")
 
 
 @pytest.mark.parametrize("version", ["3", "17", "1.1", ""])

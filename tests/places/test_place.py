@@ -87,7 +87,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whatever_would_look_on_this_machine_fails_loudly() -> None:
-    with pytest.raises(TypeError, match="no file of this machine"):
+    with pytest.raises(TypeError, match="not a file of this machine"):
         os.stat(at("s3://bucket/x"))
     with pytest.raises(ValueError, match="put it whole"):
         at("s3://bucket/x").open("wb")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -154,6 +155,22 @@ def test_many_at_once_are_all_there(tmp_path: Path) -> None:
         thread.join()
     names = {one["name"] for one in images_of(tmp_path / "index.html")}
     assert names == {str(number) for number in range(12)}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of Windows are text")
+def test_names_that_are_no_text_are_shown(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"f\xf6lder")
+    folder.mkdir()
+    for name in (b"a\xe9.dzi", b"b\n.dzi", b"c#%41.dzi"):
+        image = DeepZoom(folder / os.fsdecode(name), 10, 10, "png")
+        image.path.with_name(f"{image.path.stem}_files").mkdir()
+        add_to_index(image)
+    found = images_of(folder / "index.html")
+    assert [one["layers"][0]["base"] for one in found] == [
+        "a%E9_files/",
+        "b%0A_files/",
+        "c%23%2541_files/",
+    ]
 
 
 def test_names_end_no_script(tmp_path: Path) -> None:
