@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from liif_cli.errors import InputError
+from liif_cli.errors import OutputError
 from liif_cli.geometry.window import Window
-from liif_cli.io import exporter_for, open_source
+from liif_cli.io import exporter_for, image_suffixes, open_source, suffix_of
 from liif_cli.io.abilities import ABILITIES
 from liif_cli.io.base import DTYPES, OutputInfo
 from liif_cli.io.pyramid import ArrayLevel
@@ -69,10 +69,9 @@ def test_what_is_written_is_read(
         pixels = smooth(*size, channels, dtype)
         exporter.export(ArrayLevel(pixels), path, OutputInfo())
         assert path.exists()
-        try:
-            source = open_source(path)
-        except InputError:
+        if not suffix_of(path.name, image_suffixes()):
             pytest.skip(f"{name} is only written")
+        source = open_source(path)
         found = source.read(Window.whole(*size)).astype(np.float64)
         source.close()
         assert found.shape[:2] == size
@@ -83,8 +82,6 @@ def test_what_is_written_is_read(
 
 @pytest.mark.parametrize("name", HERE)
 def test_what_cannot_be_held_is_refused_before_any_work(name: str, tmp_path: Path) -> None:
-    from liif_cli.errors import OutputError
-
     exporter = exporter_for(name)
     path = tmp_path / f"out{exporter.suffixes[0]}"
     for dtype in set(DTYPES) - set(exporter.dtypes):

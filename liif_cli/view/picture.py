@@ -61,8 +61,7 @@ class Picture:
 
         Args:
             tile: (level, col, row) of Deep Zoom; level 0 is one pixel.
-            quick: as a BMP where it has no alpha, which takes a thirtieth of the time, and four
-                times the bytes.
+            quick: as a BMP where it has no alpha, which takes far less time, and more bytes.
 
         Raises:
             KeyError: there is no such tile.
