@@ -7,7 +7,7 @@ neighbours by ``overlap`` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -94,6 +94,19 @@ class DeepZoom:
         for level in range(len(self.levels)):
             grid = self.grid(level)
             yield from ((level, col, row) for row in range(grid.rows) for col in range(grid.cols))
+
+    def blocks(self, level: int, side: int) -> Iterator[list[Tile]]:
+        """The tiles of a level in squares of ``side`` tiles, to be read at once; row by row."""
+        grid = self.grid(level)
+        for block in TileGrid(grid.rows, grid.cols, side, side):
+            rows = range(block.row_off, block.row_stop)
+            cols = range(block.col_off, block.col_stop)
+            yield [(level, col, row) for row in rows for col in cols]
+
+    def around(self, block: Sequence[Tile]) -> Window:
+        """The pixels of its level that one of ``blocks`` holds, overlap included."""
+        first, last = self.window(block[0]), self.window(block[-1])
+        return Window.between(first.row_off, last.row_stop, first.col_off, last.col_stop)
 
     def window(self, tile: Tile) -> Window:
         """The pixels of its level that a tile holds, overlap included."""

@@ -78,8 +78,7 @@ class Picture:
     def tiles(self, block: Sequence[Tile]) -> Iterator[tuple[Tile, bytes]]:
         """Tiles of a level, read at once: the first is the top left one of a rectangle of them."""
         level = block[0][0]
-        first, last = self.zoom.window(block[0]), self.zoom.window(block[-1])
-        around = Window.between(first.row_off, last.row_stop, first.col_off, last.col_stop)
+        around = self.zoom.around(block)
         pixels = self.read(level, around)
         for tile in block:
             part = self.zoom.window(tile).relative_to(around)

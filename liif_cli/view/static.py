@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from liif_cli.errors import OutputError
-from liif_cli.geometry.grid import TileGrid
-from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import atomic_path, output_errors, remove_stale, write_atomically
 from liif_cli.io.deepzoom import Tile
 from liif_cli.io.exporters.bands import codec_workers
@@ -75,9 +73,9 @@ def write_static(
                 for layer, picture in enumerate(of_item):
                     place = partial / str(number) / str(layer)
                     jobs = [
-                        pool.submit(_write, picture, level, block, place)
+                        pool.submit(_write, picture, block, place)
                         for level in range(len(picture.zoom.levels))
-                        for block in _blocks(picture, level)
+                        for block in picture.zoom.blocks(level, _BLOCK)
                     ]
                     try:
                         for job in as_completed(jobs):
@@ -91,20 +89,10 @@ def write_static(
     return index
 
 
-def _blocks(picture: Picture | Tiles, level: int) -> TileGrid:
-    grid = picture.zoom.grid(level)
-    return TileGrid(grid.rows, grid.cols, _BLOCK, _BLOCK)
-
-
-def _write(picture: Picture | Tiles, level: int, block: Window, folder: Path) -> int:
+def _write(picture: Picture | Tiles, places: list[Tile], folder: Path) -> int:
     """Write a block of tiles; how many there were."""
-    places: list[Tile] = [
-        (level, col, row)
-        for row in range(block.row_off, block.row_stop)
-        for col in range(block.col_off, block.col_stop)
-    ]
     with output_errors(folder):
-        (folder / str(level)).mkdir(parents=True, exist_ok=True)
+        (folder / str(places[0][0])).mkdir(parents=True, exist_ok=True)
     for place, data in picture.tiles(places):
         path = picture.zoom.tile_path(place, folder)
         with output_errors(path):

@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from liif_cli.errors import OutputError
-from liif_cli.geometry.grid import TileGrid
-from liif_cli.geometry.window import Window
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import atomic_path, final_name, output_errors, remove_stale
 from liif_cli.io.base import OutputInfo, PixelReader, Pixels
-from liif_cli.io.deepzoom import DeepZoom, tiles_folder
+from liif_cli.io.deepzoom import DeepZoom, Tile, tiles_folder
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_compression, check_limit
 from liif_cli.io.scratch import is_scratch
@@ -102,25 +100,16 @@ def _write_level(
 ) -> None:
     """Write the tiles of a level, several at once, in threads."""
     (folder / str(number)).mkdir(parents=True)
-    grid = image.grid(number)
 
-    def write(block: Window) -> None:
-        places = [
-            (number, col, row)
-            for row in range(block.row_off, block.row_stop)
-            for col in range(block.col_off, block.col_stop)
-        ]
-        first, last = image.window(places[0]), image.window(places[-1])
-        around = Window.between(first.row_off, last.row_stop, first.col_off, last.col_stop)
+    def write(places: list[Tile]) -> None:
+        around = image.around(places)
         found = level.read(around)
         for place in places:
             piece = found[image.window(place).relative_to(around).to_slices()]
             image.tile_path(place, folder).write_bytes(_encode(piece, image.suffix, info))
 
     with ThreadPoolExecutor(codec_workers()) as pool:
-        jobs = [
-            pool.submit(write, block) for block in TileGrid(grid.rows, grid.cols, _BLOCK, _BLOCK)
-        ]
+        jobs = [pool.submit(write, places) for places in image.blocks(number, _BLOCK)]
         try:
             for job in as_completed(jobs):
                 job.result()
