@@ -42,8 +42,9 @@ class Model:
         digest: SHA-256 of its weights, hexadecimal.
     """
 
-    def __init__(self, loaded: LoadedModel, device: str, precision: str) -> None:
-        self._loaded, self._device, self._precision = loaded, device, precision
+    def __init__(self, loaded: LoadedModel, asked: str, device: str, precision: str) -> None:
+        self._loaded, self._asked = loaded, asked
+        self._device, self._precision = device, precision
         self.name, self.digest = loaded.name, loaded.digest
 
     def __repr__(self) -> str:
@@ -95,7 +96,7 @@ class Model:
         if last_is_alpha and channels < 2:
             raise UsageError("alpha", got=f"{channels} channel", expected="2 or more")
         spec = _spec(
-            self.name,
+            self._asked,
             _size(scale, size, fit),
             device=self._device,
             precision=self._precision,
@@ -126,7 +127,7 @@ def load(model: str = DEFAULT_MODEL, *, device: str = "auto", precision: str = "
     """
     from liif_cli.engine.machine import resolve_device
 
-    return Model(load_model(str(model), resolve_device(device)), device, precision)
+    return Model(load_model(str(model), resolve_device(device)), str(model), device, precision)
 
 
 _loaded: dict[tuple[str, str, str], Model] = {}

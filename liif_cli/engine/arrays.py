@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from liif_cli.io.base import DTYPES, ImageInfo, Pixels, Source
 from liif_cli.io.gray import is_gray
 from liif_cli.io.refusals import check_finite
 from liif_cli.io.values import measure
-from liif_cli.models.loader import LoadedModel
+from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE
 from liif_cli.plan.plan import RenderPlan, RenderTask
@@ -65,16 +66,16 @@ class ArraySource:
         """Nothing is held open."""
 
 
-def upscale_source(
-    loaded: LoadedModel, source: Source, spec: RenderSpec, *, exact: Model | None = None
-) -> Pixels:
+def upscale_source(loaded: LoadedModel, source: Source, spec: RenderSpec) -> Pixels:
     """Render an open image to memory, as ``liif upscale`` renders it to a file.
+
+    Tasks that overflow a lower precision are rendered again in fp32, by a network that is loaded
+    for them.
 
     Args:
         loaded: the network of ``spec.model`` on the device of ``spec``.
         source: stays open.
         spec: what is asked for; its format does not matter.
-        exact: the network in fp32, for tasks that overflow a lower precision; None raises there.
 
     Returns:
         Pixels (height, width, channels) of the source's type: of ``spec.roi`` where it is given.
@@ -126,13 +127,22 @@ def upscale_source(
     plan = dataclasses.replace(plan, gray=gray)
     pixels = np.empty((*plan.region.shape, plan.channels), np.dtype(plan.dtype))
 
+    loading = threading.Lock()
+    exact: list[Model] = []
+
+    def in_fp32() -> Model:
+        with loading:
+            if not exact:
+                exact.append(load_model(spec.model, device, via=spec.via).model)
+            return exact[0]
+
     def render(task: RenderTask) -> None:
         try:
             _render(model, plan, task, source, pixels)
         except RenderError:
-            if exact is None or precision == "fp32":
+            if precision == "fp32":
                 raise
-            _render(exact, dataclasses.replace(plan, precision="fp32"), task, source, pixels)
+            _render(in_fp32(), dataclasses.replace(plan, precision="fp32"), task, source, pixels)
 
     workers = max(1, min(plan.workers, os.cpu_count() or 1))
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:

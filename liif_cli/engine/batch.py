@@ -62,6 +62,7 @@ from liif_cli.io.base import ImageInfo, Source, View
 from liif_cli.io.discover import Pair, discover_all, matching, unread
 from liif_cli.io.place import location
 from liif_cli.io.values import WHOLE, measure
+from liif_cli.models.device import has_bf16
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE
@@ -196,6 +197,8 @@ class Batch:
         _check_cleanup(spec, self.loaded)
         self.spec = dataclasses.replace(spec, cell=_cell(spec, self.loaded))
         self.model = self.loaded.model.in_precision(PRECISION_DTYPES[self.precision])
+        if spec.precision == "auto" and device.type == "cpu" and has_bf16(device):
+            log.info("this processor has bfloat16: --precision bf16 is faster, and near fp32")
         self._device = device
         self._exact: Model | None = None
         self._exact_lock = threading.Lock()

@@ -83,14 +83,18 @@ def model_cost(
     encoder = model.encoder
     encode_bytes = int(encoder.bytes_per_pixel()) if encoder is not None else 0  # type: ignore[operator]
     column_bytes = band_bytes = 0
+    # of what is added up in float32, a lower precision saves nothing that is worth counting
+    activation = sample_bytes
     if encoder is not None and next(encoder.parameters()).device.type == "cpu":
         column_bytes, band_bytes = getattr(encoder, "bands_bytes", lambda: (0, 0))()
+        if hasattr(encoder, "in_float32"):
+            activation = 4
     weights = sum(p.numel() for p in encoder.parameters()) if encoder is not None else 0
     return ModelCost(
         radius=(model.radius(rows), model.radius(cols)),
-        encode_bytes=encode_bytes * sample_bytes // 4,
+        encode_bytes=encode_bytes * activation // 4,
         feat_bytes=int(encoder.channels) * sample_bytes if encoder is not None else 0,  # type: ignore[arg-type]
-        column_bytes=column_bytes * sample_bytes // 4,
+        column_bytes=column_bytes * activation // 4,
         band_bytes=band_bytes,
         latent_bytes=decoder.latent_bytes_per_code(scale) * sample_bytes // 4,
         encode_macs=weights + per_code,
@@ -234,7 +238,9 @@ class WindowRenderer:
             sampling.cell.told(model.asked(sampling.rows)),
             sampling.cell.told(model.asked(sampling.cols)),
         )
-        feat = model.encode(image.to(PRECISION_DTYPES[sampling.precision]))
+        feat = model.encode(image)
+        if model.encoder is None:
+            feat = feat.to(PRECISION_DTYPES[sampling.precision])
         # a ReLU may turn NaN into 0, so that the colours alone would not tell
         _check_finite(feat, "features")
         self.latent: Latent = self.decoder.prepare(

@@ -32,10 +32,13 @@ every layer, and a batch has windows of many widths, which its own limit of 1,02
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PRIMITIVES))
 
 
-def in_bands(image: torch.Tensor, channels: int) -> bool:
-    """Whether an image (N, C, h, w) goes through layers of ``channels`` faster in bands."""
+def in_bands(image: torch.Tensor, channels: int, dtype: torch.dtype | None = None) -> bool:
+    """Whether an image (N, C, h, w) goes through layers of ``channels`` faster in bands.
+
+    ``dtype`` is that of the layers' weights; None is the image's.
+    """
     pixels = image.shape[0] * image.shape[2] * image.shape[3]
-    size = image.element_size()
+    size = (dtype or image.dtype).itemsize
     large = pixels * channels * size > WHOLE_BYTES[size]
     return large and image.device.type == "cpu" and not torch.is_grad_enabled()
 
@@ -60,10 +63,13 @@ class Rows:
         image: (N, C, h, w), which goes through the layers in bands.
         channels: of the branch.
         lag: rows that the other branch is behind.
+        dtype: of the branch; None is the image's.
     """
 
-    def __init__(self, image: torch.Tensor, channels: int, lag: int) -> None:
-        self.buffer = _zeros(image, channels, lag)
+    def __init__(
+        self, image: torch.Tensor, channels: int, lag: int, dtype: torch.dtype | None = None
+    ) -> None:
+        self.buffer = _zeros(image, channels, lag, dtype)
         self.held = 0
 
     def first(self, rows: torch.Tensor, count: int) -> list[torch.Tensor]:
@@ -80,14 +86,20 @@ class Rows:
         self.buffer[:, :, left : left + added] = rows[:, :, skipped:]
         self.held = left + added
 
-    def add_to(self, residual: torch.Tensor, rows: torch.Tensor, factor: float = 1.0) -> None:
-        """``residual`` times ``factor`` plus the rows that belong to it, in place."""
+    def add_to(
+        self, residual: torch.Tensor, rows: torch.Tensor, factor: float = 1.0
+    ) -> torch.Tensor:
+        """``residual`` times ``factor`` plus the rows that belong to it: in place, or wider."""
         count, done = residual.shape[2], 0
+        total = residual
+        if residual.dtype != rows.dtype:
+            total = torch.empty_like(residual, dtype=rows.dtype)
         for part in self.first(rows, count):
-            target = residual[:, :, done : done + part.shape[2]]
-            torch.add(part, target, alpha=factor, out=target)
+            span = slice(done, done + part.shape[2])
+            torch.add(part, residual[:, :, span], alpha=factor, out=total[:, :, span])
             done += part.shape[2]
         self.keep(rows, count)
+        return total
 
 
 class BandConv:
@@ -96,12 +108,16 @@ class BandConv:
     def __init__(self, image: torch.Tensor, conv: nn.Conv2d) -> None:
         self.conv = conv
         self.padding = conv.kernel_size[0] // 2
-        self.rows = Rows(image, conv.in_channels, 2 * self.padding)
+        self.rows = Rows(image, conv.in_channels, 2 * self.padding, conv.weight.dtype)
         # zeros above the image
         self.rows.held = self.padding
 
     def push(self, rows: torch.Tensor, last: bool) -> torch.Tensor:
-        """Rows of the input (N, C, n, w) -> those of the result that they complete; may be none."""
+        """Rows of the input (N, C, n, w) -> those of the result that they complete; may be none.
+
+        The result has the type of the weights.
+        """
+        rows = rows.to(self.conv.weight.dtype)
         total = self.rows.held + rows.shape[2] + (self.padding if last else 0)
         complete = max(0, total - 2 * self.padding)
         if not complete:
@@ -117,11 +133,11 @@ class BandConv:
 
 
 class Collected:
-    """The result (N, channels, h, w), filled from the top."""
+    """The result (N, channels, h, w) of type ``dtype``, filled from the top."""
 
-    def __init__(self, image: torch.Tensor, channels: int) -> None:
+    def __init__(self, image: torch.Tensor, channels: int, dtype: torch.dtype) -> None:
         count, _, height, width = image.shape
-        self.whole = image.new_empty(count, channels, height, width).contiguous(
+        self.whole = image.new_empty(count, channels, height, width, dtype=dtype).contiguous(
             memory_format=torch.channels_last
         )
         self.filled = 0
@@ -133,8 +149,10 @@ class Collected:
         self.filled = stop
 
 
-def _zeros(like: torch.Tensor, channels: int, rows: int) -> torch.Tensor:
+def _zeros(
+    like: torch.Tensor, channels: int, rows: int, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     count, _, _, width = like.shape
-    return like.new_zeros(count, channels, rows, width).contiguous(
+    return like.new_zeros(count, channels, rows, width, dtype=dtype).contiguous(
         memory_format=torch.channels_last
     )

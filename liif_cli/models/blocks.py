@@ -13,6 +13,12 @@ def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
+def lowered(feat: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """``feat`` of float32 for layers whose weights are of a lower precision; others as they are."""
+    lower = feat.dtype == torch.float32 and dtype.itemsize < feat.dtype.itemsize
+    return feat.to(dtype) if lower else feat
+
+
 class MLP(nn.Module):
     """Linear layers with ReLU between them: (..., channels_in) -> (..., channels_out).
 
@@ -63,8 +69,12 @@ class ResBlock(nn.Module):
             nn.init.zeros_(self.told.bias)
 
     def forward(self, feat: torch.Tensor, code: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, C, h, w) -> the same; ``code`` (N, told) for a block that is told something."""
-        residual: torch.Tensor = self.body(feat) if code is None else self._told_body(feat, code)
+        """(N, C, h, w) -> the same; ``code`` (N, told) for a block that is told something.
+
+        What is added up stays in float32 where the convolutions are of a lower precision.
+        """
+        shown = lowered(feat, next(self.body.parameters()).dtype)
+        residual: torch.Tensor = self.body(shown) if code is None else self._told_body(shown, code)
         if self.res_scale == 1:
             return feat + residual
         return torch.add(feat, residual, alpha=self.res_scale)

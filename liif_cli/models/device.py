@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+_CPUINFO = Path("/proc/cpuinfo")
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def upload(array: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
@@ -31,3 +35,15 @@ def use_full_precision() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16, without which it only costs time."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not _CPUINFO.exists():
+        return False
+    lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    # "flags" on x86, "Features" on ARM; the same for every core
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return bool(_BF16_FLAGS & set(flags.split()))

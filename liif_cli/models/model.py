@@ -148,8 +148,8 @@ class Model(nn.Module):
     def in_precision(self, dtype: torch.dtype) -> Model:
         """The model in a run's precision, in place.
 
-        On a CPU the parts that a decoder names in ``in_float32`` stay as they are: what is compiled
-        for float32, and takes the results of a lower precision.
+        On a CPU the parts that encoder and decoder name in ``in_float32`` stay as they are: what is
+        compiled for float32, and takes the results of a lower precision, and what loses by it.
         """
         kept = [] if dtype == torch.float32 else self._in_float32()
         self.to(dtype)
@@ -162,7 +162,8 @@ class Model(nn.Module):
         decoder = getattr(self.decoder, "inner", self.decoder)
         values = [
             value
-            for part in getattr(decoder, "in_float32", ())
+            for owner in (self.encoder, decoder)
+            for part in getattr(owner, "in_float32", ())
             for value in part.parameters()
             if value.device.type == "cpu"
         ]
@@ -208,7 +209,9 @@ class Model(nn.Module):
             return image
         takes = cleanup is not None and getattr(self.encoder, "takes_cleanup", False)
         told = (cleanup,) if takes else ()
-        image = image.contiguous(memory_format=torch.channels_last)
+        # a first layer in float32 takes the image as it is
+        dtype = next(self.encoder.parameters()).dtype
+        image = image.to(dtype).contiguous(memory_format=torch.channels_last)
         feat: torch.Tensor = self.encoder(image, *told)
         return feat
 

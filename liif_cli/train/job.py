@@ -16,6 +16,7 @@ from liif_cli.errors import OutputError, UsageError
 from liif_cli.graphics import TRAIN_FONTS, installed, training_pages
 from liif_cli.io.atomic import output_errors
 from liif_cli.models.checkpoint import save
+from liif_cli.models.device import has_bf16
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.train.initial import take_over
@@ -30,9 +31,6 @@ SAVE_SECONDS = 60.0
 """An interrupted training loses this much and a log step at most."""
 INIT_WARMUP = 200
 """Iterations: the optimizer knows nothing yet of the gradients' sizes, and the weights are good."""
-
-_CPUINFO = Path("/proc/cpuinfo")
-_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 @dataclass(frozen=True)
@@ -228,15 +226,3 @@ class TrainJob:
             "validation_lossy_psnr": last[0].lossy_psnr if last else None,
             "software": f"liif {__version__}, torch {torch.__version__}",
         }
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16, without which it only costs time."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if not _CPUINFO.exists():
-        return False
-    lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    # "flags" on x86, "Features" on ARM; the same for every core
-    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return bool(_BF16_FLAGS & set(flags.split()))

@@ -237,7 +237,8 @@ def render_options(command: F) -> F:
             type=click.Choice(PRECISIONS),
             default="auto",
             show_default=True,
-            help="Number format of the network: auto is fp32 on the CPU, fp16 on an accelerator.",
+            help="Number format of the network: auto is fp32 on the CPU, fp16 on an accelerator. "
+            "bf16 saves time on a CPU with instructions for it; -v names one.",
         ),
         click.option(
             "--cell",

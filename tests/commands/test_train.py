@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from liif_cli.cli import liif
-from liif_cli.train.job import has_bf16
+from liif_cli.models.device import has_bf16
 
 TINY = ["crop=8", "samples=16", "batch=2", "warmup=1"]
 
@@ -258,7 +258,7 @@ def test_bf16_is_read_from_the_flags(tmp_path: Path, monkeypatch: pytest.MonkeyP
     import torch
 
     path = tmp_path / "cpuinfo"
-    monkeypatch.setattr("liif_cli.train.job._CPUINFO", path)
+    monkeypatch.setattr("liif_cli.models.device._CPUINFO", path)
     assert not has_bf16(torch.device("cpu"))
     path.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f\n")
     assert not has_bf16(torch.device("cpu"))

@@ -105,3 +105,26 @@ def test_rows_that_wait_come_out_in_order(lag: int) -> None:
         assert torch.equal(residual, expected[None, None, :, None].expand_as(residual))
         taken += count
         assert waiting.held == given - taken
+
+
+def test_sums_stay_in_float32_where_weights_are_of_a_lower_precision(
+    always: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(4)
+    encoder = EDSR(16, 32).eval().requires_grad_(False)
+    image = torch.rand(1, 3, 40, 33) * 2 - 1
+    exact = encoder(image)
+    first = encoder.head[0].weight.clone(), encoder.head[0].bias.clone()
+    encoder.to(torch.bfloat16)
+    encoder.head[0].weight.data, encoder.head[0].bias.data = first
+    with torch.no_grad():
+        by_bands = encoder(image)
+    whole = encoder(image)
+    assert whole.dtype == by_bands.dtype == torch.bfloat16
+    # the convolutions may add up in another order, by which few features round otherwise
+    assert (whole.float() - by_bands.float()).abs().max() < 0.01
+    assert (whole == by_bands).float().mean() > 0.95
+    error = (whole.float() - exact).norm() / exact.norm()
+    assert 0 < error < 2**-7
+    rough = encoder.to(torch.bfloat16)(image.bfloat16())
+    assert (rough.float() - exact).norm() / exact.norm() > 1.5 * error

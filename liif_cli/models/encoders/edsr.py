@@ -17,7 +17,7 @@ from liif_cli.models.bands import (
     bands,
     in_bands,
 )
-from liif_cli.models.blocks import MLP, ResBlock, conv3x3
+from liif_cli.models.blocks import MLP, ResBlock, conv3x3, lowered
 
 TOLD = 32
 """Length of the code that is made of the level of loss."""
@@ -55,23 +55,36 @@ class EDSR(nn.Module):
 
     def forward(self, image: torch.Tensor, cleanup: torch.Tensor | None = None) -> torch.Tensor:
         """Feat of images; ``cleanup`` (N,) in [0, 100] is how lossy each is, None is 0."""
-        if not self.takes_cleanup and in_bands(image, self.channels):
+        lower = self._dtype
+        if not self.takes_cleanup and in_bands(image, self.channels, lower):
             return self._in_bands(image)
         shallow = self.head(image)
-        if not self.takes_cleanup:
-            feat: torch.Tensor = shallow + self.body(shallow)
-            return feat
-        code = self._code(image.new_zeros(len(image)) if cleanup is None else cleanup)
+        code: torch.Tensor | None = None
+        if self.takes_cleanup:
+            code = self._code(image.new_zeros(len(image)) if cleanup is None else cleanup)
         *blocks, last = self.body.children()
         feat = shallow
         for block in blocks:
             feat = block(feat, code)
-        feat = shallow + last(feat)
-        return feat
+        feat = shallow + last(lowered(feat, lower))
+        return lowered(feat, lower)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """That of the blocks, and of feat."""
+        return next(self.body.parameters()).dtype
+
+    @property
+    def in_float32(self) -> tuple[nn.Module, ...]:
+        """The first layer, whose result every block adds to: rounded, it costs what it carries.
+
+        Of bfloat16 on a CPU; sums are in float32 then, and convolutions in bfloat16.
+        """
+        return (self.head,)
 
     def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
         """Feat of large images, depth first; see ``models.bands``."""
-        feat = Collected(image, self.channels)
+        feat = Collected(image, self.channels, self._dtype)
         head, *blocks, last = (BandConv(image, conv) for conv in self._convs())
         pairs = [
             (first, second, Rows(image, self.channels, 2))
@@ -82,11 +95,8 @@ class EDSR(nn.Module):
             shallow = rows = head.push(band, end)
             for first, second, skip in pairs:
                 residual = second.push(F.relu_(first.push(rows, end)), end)
-                skip.add_to(residual, rows, self.res_scale)
-                rows = residual
-            residual = last.push(rows, end)
-            waiting.add_to(residual, shallow)
-            feat.push(residual)
+                rows = skip.add_to(residual, rows, self.res_scale)
+            feat.push(waiting.add_to(last.push(rows, end), shallow))
         return feat.whole
 
     def _convs(self) -> Iterator[nn.Conv2d]:
