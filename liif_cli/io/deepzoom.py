@@ -85,6 +85,16 @@ class DeepZoom:
             shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
         return shapes[::-1]
 
+    def __contains__(self, tile: object) -> bool:
+        """Whether ``tile``, (level, col, row), is one of its tiles."""
+        if not isinstance(tile, tuple):
+            return False
+        level, col, row = tile
+        if not 0 <= level < len(self.levels):
+            return False
+        grid = self.grid(level)
+        return 0 <= col < grid.cols and 0 <= row < grid.rows
+
     def grid(self, level: int) -> TileGrid:
         """The tiles of a level without their overlap."""
         return TileGrid(*self.levels[level], self.tile, self.tile)

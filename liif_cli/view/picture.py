@@ -67,13 +67,9 @@ class Picture:
             KeyError: there is no such tile.
             LiifError: the image is damaged, or gone.
         """
-        level, col, row = tile
-        if not 0 <= level < len(self.zoom.levels):
+        if tile not in self.zoom:
             raise KeyError(tile)
-        grid = self.zoom.grid(level)
-        if not (0 <= col < grid.cols and 0 <= row < grid.rows):
-            raise KeyError(tile)
-        return self._encoded(self.read(level, self.zoom.window(tile)), quick)
+        return self._encoded(self.read(tile[0], self.zoom.window(tile)), quick)
 
     def tiles(self, block: Sequence[Tile]) -> Iterator[tuple[Tile, bytes]]:
         """Tiles of a level, read at once: the first is the top left one of a rectangle of them."""
@@ -232,14 +228,13 @@ class Tiles:
 
         Raises:
             KeyError: there is no such tile.
-            InputError: it cannot be read.
+            InputError: its file is missing, or cannot be read.
         """
+        if tile not in self.zoom:
+            raise KeyError(tile)
         path = self.zoom.tile_path(tile)
         with reading(path):
-            try:
-                return path.read_bytes()
-            except FileNotFoundError:
-                raise KeyError(tile) from None
+            return path.read_bytes()
 
     def tiles(self, block: Sequence[Tile]) -> Iterator[tuple[Tile, bytes]]:
         """Tiles of a level."""

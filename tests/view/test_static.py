@@ -21,6 +21,7 @@ from liif_cli.errors import LiifError, OutputError
 from liif_cli.io.deepzoom import DeepZoom
 from liif_cli.io.viewerpage import add_to_index
 from liif_cli.view.collection import collect
+from liif_cli.view.picture import Tiles
 from liif_cli.view.static import write_static
 
 
@@ -113,6 +114,21 @@ def test_deep_zoom_tiles_are_taken_as_they_are(tmp_path: Path) -> None:
         place = path.relative_to(tmp_path / "z" / "a_files")
         copy = tmp_path / "site" / "tiles" / "0" / "1" / place
         assert copy.read_bytes() == path.read_bytes()
+
+
+def test_a_deep_zoom_tile_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    dzi(noise(tmp_path / "a.png"), tmp_path / "z" / "a.dzi")
+    gone = max((tmp_path / "z" / "a_files").rglob("*.jpeg"))
+    gone.unlink()
+    words = ["view", str(tmp_path / "z" / "a.dzi"), "--out", str(tmp_path / "site"), "-q"]
+    done = CliRunner().invoke(liif, words)
+    assert done.exit_code == 1, done.output
+    assert f"{gone}: got no such file" in done.output.replace("\n", "")
+    assert not (tmp_path / "site" / "index.html").exists()
+    picture = Tiles(tmp_path / "z" / "a.dzi")
+    for tile in ((0, 0, 1), (99, 0, 0), (-1, 0, 0)):
+        with pytest.raises(KeyError):
+            picture.tile(tile)
 
 
 def dzi(source: Path, output: Path) -> None:
