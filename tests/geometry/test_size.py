@@ -1,5 +1,6 @@
 """Sizes and scales as the user writes them, to exact output shapes."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -133,3 +134,39 @@ def test_a_whole_scale_keeps_the_aspect(height: int, width: int, scale: int) -> 
 def test_aspect_change_has_a_sign() -> None:
     assert aspect_change((100, 100), (100, 101)) == pytest.approx(0.01)
     assert aspect_change((100, 100), (200, 100)) == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize(
+    ("request_", "label", "shape"),
+    [
+        (SizeRequest(long_side=8000), "8000", (4000, 8000)),
+        (SizeRequest(short_side=300), "300", (300, 600)),
+        (SizeRequest(pixels=2_000_000), "2mp", (1000, 2000)),
+        (SizeRequest(pixels=500_000), "0.5mp", (500, 1000)),
+        (SizeRequest(width=640), "640x", (320, 640)),
+        (SizeRequest(height=90), "x90", (90, 180)),
+        (SizeRequest(width=7, height=9), "7x9", (9, 7)),
+        (SizeRequest.from_scale("3.7"), "3.7x", (370, 740)),
+        (SizeRequest.from_scale("2x3"), "2x3", (300, 400)),
+    ],
+)
+def test_every_kind_of_request_on_a_wide_image(
+    request_: SizeRequest, label: str, shape: tuple[int, int]
+) -> None:
+    assert request_.output_shape(100, 200) == shape
+    assert request_.label == label
+
+
+def test_sides_are_those_of_the_image_however_it_lies() -> None:
+    assert SizeRequest(long_side=80).output_shape(20, 10) == (80, 40)
+    assert SizeRequest(short_side=80).output_shape(20, 10) == (160, 80)
+
+
+@given(height=st.integers(1, 5000), width=st.integers(1, 5000), pixels=st.integers(1, 10**9))
+def test_pixels_are_met_but_for_rounding_and_the_aspect_is_kept(
+    height: int, width: int, pixels: int
+) -> None:
+    rows, cols = SizeRequest(pixels=pixels).output_shape(height, width)
+    exact = math.sqrt(pixels * height / width), math.sqrt(pixels * width / height)
+    assert abs(rows - max(1, exact[0])) <= 0.5 + 1e-6 * exact[0]
+    assert abs(cols - max(1, exact[1])) <= 0.5 + 1e-6 * exact[1]

@@ -84,3 +84,7 @@ def test_windows_are_frozen_keys_in_reading_order() -> None:
     assert sorted([Window(1, 0, 1, 1), Window(0, 5, 1, 1), window])[0] == window
     with pytest.raises(AttributeError):
         window.width = 4  # type: ignore[misc]
+
+
+def test_shift_moves_down_and_right() -> None:
+    assert Window(1, 2, 3, 4).shift(10, 200) == Window(11, 202, 3, 4)

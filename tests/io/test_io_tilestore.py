@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from liif_cli.errors import OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io import atomic
-from liif_cli.io.tilestore import VERSION, TileStore
+from liif_cli.io.shards import ShardedArray
+from liif_cli.io.tilestore import (
+    VERSION,
+    TileStore,
+    damaged,
+    is_draft,
+    is_tile_store,
+    metadata_damage,
+)
 
 HEIGHT, WIDTH = 150, 230
 
@@ -251,3 +259,100 @@ def test_an_unfinished_store_is_no_input(tmp_path, picture, read_all):
     metadata.write_text(metadata.read_text().replace(f'"version": {VERSION}', '"version": 99'))
     with pytest.raises(InputError, match="version 99"):
         read_all(store.path)
+
+
+def levelled(tmp_path, picture) -> TileStore:
+    """A finished store of two levels, of which the second is smaller."""
+    store = create(tmp_path / "s")
+    fill(store, picture(HEIGHT, WIDTH))
+    half = {"height": 75, "width": 115, "channels": 3, "dtype": "uint8", "chunk": 32, "shard": 64}
+    level = ShardedArray.create(store.path / "1", **half)
+    for window in level.missing():
+        level.write_shard(window, np.full((*window.shape, 3), 7, np.uint8))
+    store.annotate({"ome": {"version": "0.5"}, "mine": 1}, levels=2)
+    return store
+
+
+def test_levels_are_part_of_a_finished_store(tmp_path, picture):
+    store = levelled(tmp_path, picture)
+    for found in (store, TileStore.open(store.path)):
+        assert [(one.height, one.width) for one in found.levels()] == [(150, 230), (75, 115)]
+        assert found.finished
+        assert found.attributes["mine"] == 1
+    group = zarr.open_group(str(store.path), mode="r")
+    assert set(group.attrs["liif"]) == {
+        "version", "fingerprint", "provenance", "arrays", "digest"
+    }  # fmt: skip
+    assert (np.asarray(group["1"]) == 7).all()
+    TileStore.open(store.path).levels()[1].discard(0, 1)
+    assert not TileStore.open(store.path).finished
+
+
+def test_annotations_add_to_each_other(tmp_path, picture):
+    store = create(tmp_path / "s", attributes={"model": "m"})
+    store.annotate({"a": 1})
+    store.annotate({"b": {"c": [2]}})
+    for attributes in (store.attributes, TileStore.open(store.path, "f1").attributes):
+        assert (attributes["a"], attributes["b"]) == (1, {"c": [2]})
+        assert attributes["liif"]["provenance"] == {"model": "m"}
+    assert not store.finished
+    assert len(store.levels()) == 1
+
+
+def test_damaged_metadata_are_named(tmp_path, picture):
+    store = levelled(tmp_path, picture)
+    assert metadata_damage(store.path) == {}
+    array = store.path / "1" / "zarr.json"
+    whole = array.read_bytes()
+    array.write_bytes(whole.replace(b'"name"', b'"nome"', 1))
+    said = "its content is not what its digest says"
+    assert metadata_damage(store.path) == {"1/zarr.json": said}
+    array.unlink()
+    assert metadata_damage(store.path) == {"1/zarr.json": "missing"}
+    array.write_bytes(whole)
+    group = store.path / "zarr.json"
+    document = json.loads(group.read_text())
+    document["attributes"]["mine"] = 2
+    # other spaces and another order are no damage, another value is
+    group.write_text(json.dumps(document))
+    assert metadata_damage(store.path) == {"zarr.json": said}
+    document["attributes"]["mine"] = 1
+    group.write_text(json.dumps(dict(reversed(document.items())), indent=7))
+    assert metadata_damage(store.path) == {}
+    group.write_text("{}")
+    with pytest.raises(OutputError, match=r"damaged metadata.*those of a tile store; remove"):
+        metadata_damage(store.path)
+
+
+def test_what_a_killed_process_was_writing_is_removed(full):
+    shards = {path for path in full.path.rglob("*") if path.is_file()}
+    left = []
+    for folder in (full.path, full.path / "0", full.path / "0" / "c" / "0"):
+        with atomic.atomic_path(folder / "x") as partial:
+            partial.write_bytes(b"half")
+            left.append(partial.with_name(partial.name))
+            copy = partial.read_bytes()
+        left[-1].write_bytes(copy)
+        (folder / "x").unlink()
+    assert all(path.exists() for path in left)
+    full.remove_partials()
+    assert {path for path in full.path.rglob("*") if path.is_file()} == shards
+
+
+def test_a_discarded_shard_counts_as_not_done(full):
+    full.discard(1, 2)
+    assert not full.has_shard(1, 2)
+    assert list(full.missing()) == [Window(64, 128, 64, 64)]
+    assert damaged(full) == full.damaged() == [(1, 2)]
+    assert not full.complete
+
+
+def test_a_store_on_a_disk_is_never_a_draft(tmp_path, full):
+    assert not is_draft(full.path)
+    assert is_tile_store(full.path)
+    assert not is_tile_store(tmp_path)
+    (full.path / "zarr.json").write_text('{"attributes": {"other": 1}}')
+    assert not is_tile_store(full.path)
+    assert not full.lost
+    (full.path / "zarr.json").unlink()
+    assert full.lost
