@@ -14,6 +14,8 @@ SHARD = 2048
 """Side of a store's shard: one object on disk, one unit of resuming."""
 ENOUGH_SHARDS = 16
 CHUNK = 512
+LEAST_CHUNK = 64
+"""Smaller ones cost more than they save who reads a part."""
 TILE = 512
 MEMORY_TASK = 768
 """Side of a task of an image that is rendered in memory, where no halo asks for more."""
@@ -67,11 +69,9 @@ class Cutting:
         A small output gets small shards, so that there are enough of them for all threads.
         """
         if (tile := self.tile) is not None:
-            chunk = next(
-                tile // parts
-                for parts in range(1, tile + 1)
-                if tile % parts == 0 and tile // parts <= 2 * CHUNK
-            )
+            # a prime side has no part that is worth a chunk
+            parts = (tile // count for count in range(1, tile + 1) if tile % count == 0)
+            chunk = next((side for side in parts if LEAST_CHUNK <= side <= 2 * CHUNK), tile)
             yield tile * max(1, SHARD // tile), chunk, tile
             if tile < SHARD // 2:
                 yield tile, chunk, tile

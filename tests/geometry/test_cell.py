@@ -76,3 +76,12 @@ def test_a_model_sets_the_limit_unless_one_is_given() -> None:
     assert CLAMPED.of_model(8.0) == CellPolicy(clamped=True, largest_scale=8.0)
     assert CellPolicy.parse("clamped:3").of_model(8.0) == CellPolicy.parse("clamped:3")
     assert CellPolicy(factor=2).of_model(8.0) == CellPolicy(factor=2)
+
+
+def test_a_refusal_names_what_was_typed_and_what_to_type() -> None:
+    with pytest.raises(UsageError) as refused:
+        CellPolicy.parse("tiny")
+    assert str(refused.value) == (
+        "--cell: got 'tiny', expected scaled, clamped, or a factor above 0; "
+        "for instance --cell clamped"
+    )

@@ -170,3 +170,35 @@ def test_pixels_are_met_but_for_rounding_and_the_aspect_is_kept(
     exact = math.sqrt(pixels * height / width), math.sqrt(pixels * width / height)
     assert abs(rows - max(1, exact[0])) <= 0.5 + 1e-6 * exact[0]
     assert abs(cols - max(1, exact[1])) <= 0.5 + 1e-6 * exact[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [("4x", 4), ("400%", 4), ("12.5 %", Fraction(1, 8)), ("50%", Fraction(1, 2)), ("1.5\u00d7", 1.5)],
+)
+def test_factors_and_percentages(text: str, scale: object) -> None:
+    expected = Fraction(scale), Fraction(scale)  # type: ignore[arg-type]
+    assert SizeRequest.from_scale(text).scale == expected
+    if text.endswith("%"):
+        assert SizeRequest.from_size(text).scale == expected
+
+
+@pytest.mark.parametrize("text", ["0x", "0%", "0.000 x", "%", "-1%"])
+def test_a_factor_of_nothing_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        SizeRequest.from_scale(text)
+    assert str(refused.value).endswith(
+        "expected a number above 0, or two as WxH factors; for instance --scale 4 or --scale 2x3"
+    )
+
+
+def test_refusals_name_what_was_typed() -> None:
+    with pytest.raises(UsageError) as refused:
+        SizeRequest.from_scale("big")
+    assert str(refused.value).startswith("--scale: got 'big', ")
+    with pytest.raises(UsageError) as refused:
+        SizeRequest.from_size("0x7")
+    assert str(refused.value) == (
+        "--size: got '0x7', expected WxH, Wx or xH in whole pixels above 0, 4k, or a percentage; "
+        "for instance --size 4000x3000"
+    )
