@@ -93,7 +93,7 @@ class DeepZoom:
         if not 0 <= level < len(self.levels):
             return False
         grid = self.grid(level)
-        return 0 <= col < grid.cols and 0 <= row < grid.rows
+        return bool(0 <= col < grid.cols and 0 <= row < grid.rows)
 
     def grid(self, level: int) -> TileGrid:
         """The tiles of a level without their overlap."""

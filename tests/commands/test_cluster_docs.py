@@ -84,6 +84,7 @@ def test_processes_and_dask(place: Path) -> None:
         (place / "plan.jsonl").unlink()
 
 
+@pytest.mark.slow
 def test_the_slurm_script(place: Path) -> None:
     (script,) = (block for block in blocks("sh") if "#SBATCH" in block)
     plan(place)
@@ -113,6 +114,7 @@ def test_the_rehearsal_with_moto(place: Path) -> None:
     assert done.stdout.count("intact") == COUNT
 
 
+@pytest.mark.slow
 def test_the_job_of_kubernetes(place: Path) -> None:
     (text,) = blocks("yaml")
     job = yaml.safe_load(text)

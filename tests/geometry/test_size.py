@@ -174,7 +174,7 @@ def test_pixels_are_met_but_for_rounding_and_the_aspect_is_kept(
 
 @pytest.mark.parametrize(
     ("text", "scale"),
-    [("4x", 4), ("400%", 4), ("12.5 %", Fraction(1, 8)), ("50%", Fraction(1, 2)), ("1.5\u00d7", 1.5)],
+    [("4x", 4), ("400%", 4), ("12.5 %", Fraction(1, 8)), ("50%", 0.5), ("1.5\u00d7", 1.5)],
 )
 def test_factors_and_percentages(text: str, scale: object) -> None:
     expected = Fraction(scale), Fraction(scale)  # type: ignore[arg-type]

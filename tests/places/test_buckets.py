@@ -155,7 +155,7 @@ def test_damage_in_a_bucket_is_found(tmp_path: Path, server: Server) -> None:
     assert "damaged" in run("verify", f"{BUCKET}/out", code=1).output
 
 
-@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+@pytest.mark.parametrize("name", ["out.zarr", pytest.param("out.tif", marks=pytest.mark.slow)])
 def test_a_large_output_is_the_same_as_in_a_folder(
     tmp_path: Path, server: Server, name: str
 ) -> None:
@@ -392,7 +392,7 @@ def seaweed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seaweed
 @pytest.mark.parametrize(
     ("kind", "size", "workers", "kills"),
     [
-        ("server", "3000x2000", 2, 2),
+        pytest.param("server", "3000x2000", 2, 2, marks=pytest.mark.slow),
         pytest.param("server", "20000x15000", 4, 12, marks=pytest.mark.slow),
         pytest.param("seaweed", "20000x15000", 4, 12, marks=pytest.mark.slow),
     ],

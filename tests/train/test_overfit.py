@@ -26,10 +26,11 @@ WIDTHS = {
     "lmliif": {"latent_hidden": "48", "depth": "3"},
     "metasr": {},
 }
-NAMES = [
-    *("edsr-baseline-liif", "edsr-small-liif", "edsr-small-lmliif", "edsr-small-metasr"),
-    *("rdn-liif", "rdn-metasr", "edsr-baseline-liif-no-cell", "edsr-baseline-liif-no-unfold"),
-    *("edsr-baseline-liif-no-ensemble", "edsr-baseline-liif-shallow"),
+NAMES = ["rdn-liif", "edsr-small-lmliif", "edsr-small-metasr"]
+MORE = [
+    *("edsr-baseline-liif", "edsr-small-liif", "rdn-metasr", "edsr-baseline-liif-no-cell"),
+    *("edsr-baseline-liif-no-unfold", "edsr-baseline-liif-no-ensemble"),
+    "edsr-baseline-liif-shallow",
 ]
 
 
@@ -53,7 +54,9 @@ def psnr(model: Model, photo: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((colours - photo.astype(float)) ** 2) / 255**2))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [*NAMES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
+)
 def test_one_image_is_learned_by_heart(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
