@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from liif_cli.errors import OutputError, PlanError, UsageError
 from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
+from liif_cli.geometry.window import Window
 from liif_cli.plan.cutting import Cutting
 from liif_cli.plan.disk import DISK_SLACK, batch_disk
 from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes
-from liif_cli.plan.plan import RenderPlan
+from liif_cli.plan.plan import Cut, RenderPlan
 from liif_cli.plan.planner import make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
@@ -377,3 +378,75 @@ def test_alone_a_tiny_image_is_not_cut() -> None:
     cost = dataclasses.replace(COST, radius=(36, 36), encode_macs=300_000, query_macs=4_000)
     found = plan_of(SizeRequest(scale=(4, 4)), (20, 30, 3), cost=cost, machine=machine)
     assert found.task == (80, 120)
+
+
+POSTER = SizeRequest.from_size("20000x15000")
+
+
+def cut_of(plan: RenderPlan) -> tuple[object, ...]:
+    return plan.cut, plan.workers
+
+
+def test_a_small_part_is_kept_in_memory_and_cut_as_the_whole() -> None:
+    whole = plan_of(POSTER)
+    part = plan_of(POSTER, roi=Window(100, 200, 50, 60))
+    assert cut_of(part) == cut_of(whole)
+    assert (whole.via_store, part.via_store) == (True, False)
+    # instead of the exporter's share its pixels, and the same share to write them
+    assert part.projected_mem - whole.projected_mem == part.pixels * 3
+
+
+@pytest.mark.parametrize("output", [TIFF, dataclasses.replace(TIFF, format="zarr")])
+def test_a_large_part_and_a_part_of_a_store_go_through_one(output: OutputFacts) -> None:
+    sides = (700, 900) if output is TIFF else (50, 60)
+    whole = plan_of(POSTER, outputs=(output,))
+    part = plan_of(POSTER, outputs=(output,), roi=Window(10, 20, *sides))
+    assert part.via_store
+    assert cut_of(part) == cut_of(whole)
+    assert part.projected_mem == whole.projected_mem
+
+
+def test_a_part_that_a_format_must_hold_whole_is_kept_in_memory_or_refused() -> None:
+    size = SizeRequest.from_size("60000x45000")
+    part = plan_of(size, outputs=(JPEG,), roi=Window(0, 0, 150, 150))
+    assert not part.via_store
+    with pytest.raises(PlanError) as refused:
+        plan_of(size, outputs=(JPEG,), roi=Window(0, 0, 700, 900))
+    assert str(refused.value).startswith("memory for in/a.png: got ")
+    assert str(refused.value).endswith(
+        "expected at most 2.0 GiB; raise --max-memory, or use a format that streams instead of jpg"
+    )
+
+
+def test_a_part_that_no_longer_fits_the_memory_goes_through_the_store() -> None:
+    whole = plan_of(POSTER)
+    tight = dataclasses.replace(MACHINE, allowed_bytes=whole.projected_mem + 1000)
+    part = plan_of(POSTER, roi=Window(100, 200, 50, 60), machine=tight)
+    assert part.via_store
+
+
+def test_half_rendered_stores_keep_their_shards_and_get_smaller_tasks_for_less_memory() -> None:
+    spec = RenderSpec(size=POSTER, model="m")
+    source = InputFacts("in/a.png", "png", (750, 1000, 3), "uint8", digest="d")
+
+    def resumed(machine: Machine) -> RenderPlan:
+        begun = Cut((6144, 4096), 2048, 512, 256)
+        return make_plan(
+            spec, source, [TIFF], COST, machine, model_digest="w", precision="fp32", resume=begun
+        )
+
+    plenty = resumed(dataclasses.replace(MACHINE, allowed_bytes=8 * GIB))
+    assert (plenty.cut, plenty.workers) == (Cut((6144, 4096), 2048, 512, 256), 2)
+    sides = []
+    for bytes_less in range(1, plenty.projected_mem - MACHINE.base_bytes, 4 * MIB):
+        machine = dataclasses.replace(MACHINE, allowed_bytes=plenty.projected_mem - bytes_less)
+        try:
+            plan = resumed(machine)
+        except PlanError:
+            break
+        assert (plan.shard, plan.chunk, plan.tile) == (2048, 512, 256)
+        if (plan.task, plan.workers) not in sides:
+            sides.append((plan.task, plan.workers))
+    # two workers with smaller tasks come before one with larger ones
+    assert sides[:2] == [((4096, 4096), 2), ((2048, 2048), 2)]
+    assert {workers for _, workers in sides[2:]} == {1}
