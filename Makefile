@@ -19,11 +19,12 @@ TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 CODE := liif_cli tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check docs bench format clean
+.PHONY: help install demo test test-all mutants check docs bench format clean
 
 help:
 	@echo "make demo      make sample images and upscale them, four times larger"
 	@echo "make test      run the tests (make test-all: the slow ones too)"
+	@echo "make mutants   which changes of the code no test notices (docs/mutants.md)"
 	@echo "make check     formatting, lint, types and import layers"
 	@echo "make docs      write the pages that are made from the code"
 	@echo "make bench     measure speed against plain baselines"
@@ -62,6 +63,10 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	@$(BIN)/python -m pytest -q -m ""
+
+mutants: $(STAMP)
+	@$(PIP) install mutmut
+	@$(BIN)/python -m mutmut run
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check $(CODE)
