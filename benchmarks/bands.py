@@ -24,8 +24,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from liif_cli.engine.render import PRECISION_DTYPES
 from liif_cli.models import bands
+from liif_cli.models.device import PRECISION_DTYPES
 from liif_cli.models.encoders.edsr import EDSR
 
 ENCODERS = {"small": lambda: EDSR(16, 32), "baseline": lambda: EDSR(16, 64)}

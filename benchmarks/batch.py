@@ -23,7 +23,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from liif_cli.engine.machine import cores
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.base import OutputInfo

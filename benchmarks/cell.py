@@ -25,7 +25,7 @@ from rich.table import Table
 
 from liif_cli.bench.metrics import psnr_rgb
 from liif_cli.engine.machine import cores
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.geometry.window import Window
 from liif_cli.io import is_image, open_source
 from liif_cli.models.loader import DEFAULT_MODEL, load_model

@@ -26,14 +26,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from liif_cli.engine.machine import resolve_device
-from liif_cli.engine.render import PRECISION_DTYPES, Direct, delivery
-from liif_cli.engine.transfer import TileRing
+from liif_cli.engine.transfer import Direct, TileRing, delivery
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.models.decoders.liif import LIIF
 from liif_cli.models.decoders.lmliif import LMLIIF
-from liif_cli.models.device import use_full_precision
+from liif_cli.models.device import PRECISION_DTYPES, use_full_precision
 from liif_cli.plan.cutting import TILE
 
 SCALES = (4, 16)

@@ -68,7 +68,7 @@ def as_command(record: Path, arguments: list[str]) -> int:
 
     spent: dict[int, float] = {}
 
-    encoded = render._answer
+    encoded = render.Shown.answer
 
     def clocked(*args: Any, **options: Any) -> render.Answer:
         start = time.perf_counter()
@@ -78,7 +78,7 @@ def as_command(record: Path, arguments: list[str]) -> int:
         return answer
 
     # of tasks only: the run that compiles kernels takes another way
-    render._answer = clocked
+    render.Shown.answer = clocked
     sys.argv = ["liif", *arguments]
     try:
         liif()

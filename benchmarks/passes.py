@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from liif_cli.bench.samples import sample_images
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.models.loader import DEFAULT_MODEL, load_model
 from liif_cli.models.model import Model
 

@@ -35,8 +35,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from liif_cli.engine.batch import Batch, run_batch
+from liif_cli.engine.cost import model_cost
 from liif_cli.engine.machine import numerics_of
-from liif_cli.engine.render import model_cost
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.size import SizeRequest

@@ -23,10 +23,10 @@ from liif_cli.bench.interpolation import interpolate
 from liif_cli.bench.protocol import BENCHMARK
 from liif_cli.bench.results import MethodInfo
 from liif_cli.bench.timed import Place, Timed, render_timed
-from liif_cli.engine.render import PRECISION_DTYPES
 from liif_cli.errors import UsageError
 from liif_cli.geometry.cell import CLAMPED, SCALED, CellPolicy
 from liif_cli.models import DECODERS, checkpoint
+from liif_cli.models.device import PRECISION_DTYPES
 from liif_cli.models.loader import KERNELS, load_model, model_digest, shipped
 from liif_cli.models.model import Model
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from liif_cli.engine.render import ALL_TURNS, IDENTITY, Sampling, Turn, WindowRenderer
+from liif_cli.engine.sampling import ALL_TURNS, IDENTITY, Sampling, Turn, WindowRenderer
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.grid import TileGrid

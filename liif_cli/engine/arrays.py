@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from liif_cli.engine.cost import model_cost
 from liif_cli.engine.machine import measure_machine, resolve_device, resolve_precision
-from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_task
+from liif_cli.engine.render import render_task
 from liif_cli.errors import InputError, RenderError
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.cell import DEFAULT_CELL, SCALED
@@ -21,6 +22,7 @@ from liif_cli.io.base import DTYPES, ImageInfo, Pixels, Source
 from liif_cli.io.gray import is_gray
 from liif_cli.io.refusals import check_finite
 from liif_cli.io.values import measure
+from liif_cli.models.device import PRECISION_DTYPES
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE

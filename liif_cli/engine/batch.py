@@ -21,6 +21,7 @@ import psutil
 import torch
 
 from liif_cli.engine.claims import Claims
+from liif_cli.engine.cost import model_cost
 from liif_cli.engine.deaths import Deaths
 from liif_cli.engine.digest import input_digest
 from liif_cli.engine.events import (
@@ -40,9 +41,9 @@ from liif_cli.engine.pool import JobThreads
 from liif_cli.engine.record import (
     OutputState,
 )
-from liif_cli.engine.render import PRECISION_DTYPES, model_cost, render_array
 from liif_cli.engine.results import BatchReport, one_line
 from liif_cli.engine.run import ALL_TASKS
+from liif_cli.engine.sampling import render_array
 from liif_cli.engine.schedule import Scheduler, Settled
 from liif_cli.engine.timewindow import TimeWindow
 from liif_cli.engine.unfinished import (
@@ -62,7 +63,7 @@ from liif_cli.io.base import ImageInfo, Source, View
 from liif_cli.io.discover import Pair, discover_all, matching, unread
 from liif_cli.io.place import location
 from liif_cli.io.values import WHOLE, measure
-from liif_cli.models.device import has_bf16
+from liif_cli.models.device import PRECISION_DTYPES, has_bf16
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE

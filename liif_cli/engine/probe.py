@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from liif_cli.engine.machine import cores
-from liif_cli.engine.render import PRECISION_DTYPES, Sampling, WindowRenderer, to_pixels
+from liif_cli.engine.samples import to_pixels
+from liif_cli.engine.sampling import Sampling, WindowRenderer
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.window import Window
+from liif_cli.models.device import PRECISION_DTYPES
 from liif_cli.models.loader import load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan

@@ -15,11 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from liif_cli.errors import RenderError
+from liif_cli.engine.samples import denormalised, not_finite, scaled, to_pixels
 from liif_cli.io.base import Pixels
 from liif_cli.plan.memory import TILES_IN_FLIGHT
 
-FULL_SCALE = {"uint8": 255, "uint16": 65535, "float32": 1}
 WIRE_DTYPES = {"uint8": torch.uint8, "uint16": torch.int16, "float32": torch.float32}
 """What samples are on the device. uint16, which torch hardly knows, goes as int16, less 32,768."""
 NORMALISED = torch.float32
@@ -132,7 +131,7 @@ class TileRing:
         channels: int,
         values: tuple[float, float] | None,
     ) -> None:
-        """Send normalised colours (h, w, 3) on their way; see ``render.to_pixels``.
+        """Send normalised colours (h, w, 3) on their way; see ``samples.to_pixels``.
 
         Waits for the oldest tile where all buffers are taken.
 
@@ -178,23 +177,39 @@ class TileRing:
             self._waiting.popleft()
 
 
-def scaled(
-    colours: torch.Tensor,
-    channels: int,
-    dtype: np.dtype[Any],
-    values: tuple[float, float] | None,
-) -> torch.Tensor:
-    """Normalised colours (h, w, 3), overwritten, as samples (h, w, channels): clamped, float.
+class Direct:
+    """Puts pixels in their place at once, as on the CPU (see ``TileRing``)."""
 
-    Types that ``FULL_SCALE`` has not stay normalised; see ``denormalised``.
-    """
-    if channels == 1:
-        colours = colours.mean(2, keepdim=True)
-    if dtype.name not in FULL_SCALE:
-        return colours.clamp_(-1, 1)
-    low, high = values or (0.0, FULL_SCALE[dtype.name])
-    half = 0.5 * (high - low)
-    return colours.mul_(half).add_(half + low).clamp_(low, high)
+    placed = 0
+
+    def put(
+        self,
+        colours: torch.Tensor,
+        target: Pixels,
+        channels: int,
+        values: tuple[float, float] | None,
+    ) -> None:
+        """Fill ``target`` (h, w, 1 or 3) with the pixels of normalised colours (h, w, 3).
+
+        One channel, gray, fills all of the target's.
+        """
+        target[...] = to_pixels(colours, channels, target.dtype, values)
+        self.placed += 1
+
+    def place(self) -> bool:
+        """False: no tile is on its way."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to wait for."""
+
+
+Delivery = Direct | TileRing
+
+
+def delivery(device: torch.device) -> Delivery:
+    """How tiles come from ``device``."""
+    return TileRing(CudaCopies(device)) if device.type == "cuda" else Direct()
 
 
 def to_wire(samples: torch.Tensor, dtype: np.dtype[Any]) -> torch.Tensor:
@@ -205,35 +220,3 @@ def to_wire(samples: torch.Tensor, dtype: np.dtype[Any]) -> torch.Tensor:
     if dtype == np.uint16:
         samples.sub_(HALF_RANGE)
     return samples.to(WIRE_DTYPES[dtype.name])
-
-
-def denormalised(
-    samples: Pixels, dtype: np.dtype[Any], values: tuple[float, float] | None
-) -> Pixels:
-    """Samples in [-1, 1] as those of a type that the device does not know.
-
-    In float64, since whole numbers of 32 bits have more digits than float32.
-
-    Args:
-        samples: float32.
-        dtype: of the result; whole numbers are rounded half to even.
-        values: of black and white; None is the range of the type.
-    """
-    low, high = values or (0.0, full_scale(dtype))
-    found = low + (samples.astype(np.float64) + 1) * (0.5 * (high - low))
-    return (np.rint(found) if dtype.kind in "iu" else found).astype(dtype)
-
-
-def full_scale(dtype: np.dtype[Any]) -> float:
-    """The highest sample of a type, 1 of floats."""
-    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
-
-
-def not_finite(what: str) -> RenderError:
-    """The error of a network whose ``what`` are no numbers."""
-    return RenderError(
-        "the network's output",
-        got=f"NaN or infinity in its {what}",
-        expected="finite numbers",
-        cure="use --precision fp32, or other weights",
-    )

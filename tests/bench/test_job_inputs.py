@@ -16,7 +16,7 @@ from liif_cli.bench.job import Bench, BenchSpec
 from liif_cli.bench.ledger import Ledger
 from liif_cli.bench.protocol import make_pair, score
 from liif_cli.bench.results import BenchReport, ImageScore
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.errors import UsageError
 from liif_cli.models import checkpoint
 from liif_cli.models.loader import load_model

@@ -14,7 +14,7 @@ from liif_cli.bench.imresize import imresize
 from liif_cli.bench.interpolation import interpolate
 from liif_cli.bench.methods import Choice, load_methods, parse_choices
 from liif_cli.bench.timed import Place, render_timed
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.errors import UsageError
 from liif_cli.models.loader import load_model, shipped
 from tests.conformance.published import GOLDEN, formula_image

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from liif_cli.cli import liif
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.models import checkpoint
 from liif_cli.models.model import Model, ModelSpec, Part, via_model
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from liif_cli.engine.alpha import FlatAlpha, bleed
-from liif_cli.engine.render import model_cost, render_task
+from liif_cli.engine.cost import model_cost
+from liif_cli.engine.render import render_task
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window

@@ -13,9 +13,10 @@ import torch
 import zarr
 from PIL import Image
 
-from liif_cli.engine import render, run
+from liif_cli.engine import run
 from liif_cli.engine.batch import BatchReport, plan_batch, upscale_batch
 from liif_cli.engine.events import ImageFailed, ImageSkipped, PlanMade, TaskDone, Warned
+from liif_cli.engine.sampling import render_array
 from liif_cli.errors import CheckpointError, RenderError, UsageError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
@@ -59,7 +60,7 @@ def test_the_written_pixels_are_those_of_the_library(
     )
     assert report.exit_code == 0
     got = np.asarray(Image.open(tmp_path / "out" / "photo_big.png"))
-    colours = render.render_array(tiny_model, np.asarray(Image.open(photo)), got.shape[:2])
+    colours = render_array(tiny_model, np.asarray(Image.open(photo)), got.shape[:2])
     expected = to_8bit(colours)
     assert got.shape == (174, 226, 3)
     # tiles and the whole agree to 1e-5, so only a value on the edge of rounding may differ

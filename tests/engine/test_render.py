@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from liif_cli.engine.render import (
-    ALL_TURNS,
-    Sampling,
-    Turn,
-    WindowRenderer,
-    render_array,
-    to_network,
-    to_pixels,
-)
+from liif_cli.engine.samples import to_network, to_pixels
+from liif_cli.engine.sampling import ALL_TURNS, Sampling, Turn, WindowRenderer, render_array
 from liif_cli.errors import RenderError
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.halo import read_window

@@ -13,8 +13,11 @@ from PIL import Image
 
 from liif_cli.engine import render
 from liif_cli.engine.batch import upscale_batch
-from liif_cli.engine.render import Direct, WindowRenderer, model_cost, render_task, to_pixels
-from liif_cli.engine.transfer import CudaCopies, TileRing
+from liif_cli.engine.cost import model_cost
+from liif_cli.engine.render import render_task
+from liif_cli.engine.samples import to_pixels
+from liif_cli.engine.sampling import WindowRenderer
+from liif_cli.engine.transfer import CudaCopies, Direct, TileRing
 from liif_cli.errors import RenderError
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.size import SizeRequest

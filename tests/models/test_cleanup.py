@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.errors import CheckpointError
 from liif_cli.models import checkpoint
 from liif_cli.models.loader import load_model, model_names

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liif_cli.engine.render import render_array
+from liif_cli.engine.sampling import render_array
 from liif_cli.errors import CheckpointError
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import checkpoint, onednn

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from liif_cli.engine.render import Sampling, WindowRenderer, model_cost, render_array
+from liif_cli.engine.cost import model_cost
+from liif_cli.engine.sampling import Sampling, WindowRenderer, render_array
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
