@@ -7,6 +7,7 @@ of the output's size exists anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +17,11 @@ from liif_cli.models.members import MembersKind, TrainMembers
 
 Latent = Any
 """What a decoder keeps of a read window between ``prepare`` and ``query``."""
+
+Published = Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
+"""An architecture's names in the files that its authors publish, each with the function that turns
+their arguments into those of our class. It raises KeyError, TypeError or ValueError for arguments
+that it does not know. An encoder or decoder that has such files names them as ``published``."""
 
 
 class Encoder(Protocol):

@@ -24,7 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from liif_cli.errors import CheckpointError
+from liif_cli.models.base import Published
 from liif_cli.models.model import Model, ModelSpec, Part
+from liif_cli.registries import DECODERS, ENCODERS
+from liif_cli.registry import Registry
 
 FORMAT = "liif"
 VERSION = 2
@@ -33,11 +36,6 @@ NAMED_KEYS = 3
 """Keys that an error message names before it only counts."""
 UNUSED = ("encoder.sub_mean.", "encoder.add_mean.")
 """Frozen mean-shift layers, in published state dicts and not used by their networks."""
-
-EDSR_DEFAULTS: dict[str, dict[str, Any]] = {
-    "edsr-baseline": {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0},
-    "edsr": {"n_resblocks": 32, "n_feats": 256, "res_scale": 0.1},
-}
 
 
 @dataclass(frozen=True)
@@ -204,49 +202,31 @@ def _load_published(path: Path) -> Checkpoint:
 
 
 def _own_key(key: str) -> str:
-    return f"decoder.{key}" if key.startswith("imnet.") else key
+    return key if key.startswith("encoder.") else f"decoder.{key}"
 
 
-def _published_spec(path: Path, name: str, args: dict[str, Any]) -> ModelSpec:
-    encoder = _published_encoder(path, args["encoder_spec"])
-    if name == "metasr":
-        return ModelSpec(encoder=encoder, decoder=Part("metasr"))
-    if name != "liif":
-        raise CheckpointError(f"{path}: its network", got=repr(name), expected="liif or metasr")
-    imnet = args["imnet_spec"]
-    if imnet["name"] != "mlp" or imnet["args"]["out_dim"] != 3:
+def _published_spec(path: Path, name: str, args: Mapping[str, Any]) -> ModelSpec:
+    of_encoder = args["encoder_spec"]
+    encoder = _part(path, ENCODERS, str(of_encoder["name"]), of_encoder.get("args") or {})
+    if not (of_encoder.get("args") or {}).get("no_upsampling", False):
         raise CheckpointError(
-            f"{path}: its imnet", got=f"{imnet!r}"[:120], expected="an mlp of 3 outputs"
-        )
-    switches = {
-        key: bool(args.get(key, True)) for key in ("local_ensemble", "feat_unfold", "cell_decode")
-    }
-    hidden = [int(width) for width in imnet["args"]["hidden_list"]]
-    return ModelSpec(encoder=encoder, decoder=Part("liif", {"hidden": hidden, **switches}))
-
-
-def _published_encoder(path: Path, spec: Mapping[str, Any]) -> Part:
-    name, args = str(spec["name"]), dict(spec.get("args") or {})
-    if not args.get("no_upsampling", False):
-        raise CheckpointError(
-            f"{path}: its encoder {name!r}",
+            f"{path}: its encoder {of_encoder['name']!r}",
             got="one that upsamples",
             expected="no_upsampling: True",
         )
-    if name in EDSR_DEFAULTS:
-        defaults = EDSR_DEFAULTS[name]
-        return Part("edsr", {key: args.get(key, value) for key, value in defaults.items()})
-    if name == "rdn":
-        return Part(
-            "rdn",
-            {
-                "channels": args.get("G0", 64),
-                "kernel_size": args.get("RDNkSize", 3),
-                "config": args.get("RDNconfig", "B"),
-            },
-        )
+    return ModelSpec(encoder=encoder, decoder=_part(path, DECODERS, name, args))
+
+
+def _part(path: Path, registry: Registry, name: str, args: Mapping[str, Any]) -> Part:
+    """The architecture that has that name in published files; see ``models.base.Published``."""
+    known: list[str] = []
+    for own in registry:
+        published: Published = getattr(registry.load(own), "published", {})
+        if name in published:
+            return Part(own, published[name](args))
+        known += published
     raise CheckpointError(
-        f"{path}: its encoder", got=repr(name), expected="one of edsr-baseline, edsr, rdn"
+        f"{path}: its {registry.kind}", got=repr(name), expected="one of " + ", ".join(known)
     )
 
 

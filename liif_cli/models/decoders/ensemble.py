@@ -12,12 +12,56 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from liif_cli.geometry.axis import AxisSlice
+from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.device import upload
+from liif_cli.models.members import MembersKind
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+
+
+class LocalEnsemble(nn.Module):
+    """What LIIF and its kin have in common: which codes a pixel is answered from.
+
+    Args:
+        channels: channels C of feat.
+        local_ensemble: blend the four codes around a pixel by the opposite areas (section 3.2).
+        feat_unfold: concatenate each code's 3 x 3 neighbourhood (section 3.1).
+        cell_decode: give the pixel's size to the network (section 3.3).
+        skip: "bilinear" adds the bilinearly sampled input image to the result, as LTE does (arXiv
+            2111.08918); None for the papers' models.
+    """
+
+    exact_tiling = True
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        local_ensemble: bool,
+        feat_unfold: bool,
+        cell_decode: bool,
+        skip: str | None,
+    ) -> None:
+        super().__init__()
+        if skip not in (None, "bilinear"):
+            raise ValueError(f"skip is None or 'bilinear', got {skip!r}")
+        self.channels = channels
+        self.local_ensemble = local_ensemble
+        self.feat_unfold = feat_unfold
+        self.cell_decode = cell_decode
+        self.skip = skip
+        self.unfolded_side = 3 if feat_unfold else 1
+        self.code_channels = channels * self.unfolded_side**2
+        self.cell_channels = 2 if cell_decode else 0
+        self.members: MembersKind = "ensemble" if local_ensemble else "nearest"
+        self.members_per_pixel = 4 if local_ensemble else 1
+
+    def radius(self, axis: AxisMap) -> int:
+        """1 for the unfolding, 1 for the ensemble's second code."""
+        return int(self.feat_unfold) + int(self.local_ensemble)
 
 
 @dataclass(frozen=True)

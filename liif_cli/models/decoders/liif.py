@@ -8,21 +8,28 @@ stay in the cache; the last layer gives colours before the ensemble blends them,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.geometry.axis import AxisSlice
+from liif_cli.models.base import Published
 from liif_cli.models.blocks import MLP
-from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear, sides
+from liif_cli.models.decoders.ensemble import (
+    AxisMembers,
+    LocalEnsemble,
+    axis_members,
+    bilinear,
+    sides,
+)
 from liif_cli.models.device import upload
-from liif_cli.models.members import MembersKind, TrainMembers
+from liif_cli.models.members import TrainMembers
 from liif_cli.models.onednn import fused_linear
 
 __all__ = ["LIIF", "LIIFLatent", "TrainMembers"]
@@ -47,20 +54,30 @@ class LIIFLatent:
     image: torch.Tensor | None
 
 
-class LIIF(nn.Module):
+def _arguments(published: Mapping[str, Any]) -> dict[str, Any]:
+    imnet = published["imnet_spec"]
+    if imnet["name"] != "mlp" or imnet["args"]["out_dim"] != 3:
+        raise ValueError(f"imnet {imnet!r}, not an mlp of 3 outputs,"[:160])
+    switches = ("local_ensemble", "feat_unfold", "cell_decode")
+    return {
+        "hidden": [int(width) for width in imnet["args"]["hidden_list"]],
+        **{switch: bool(published.get(switch, True)) for switch in switches},
+    }
+
+
+class LIIF(LocalEnsemble):
     """Local implicit image function.
 
     Args:
         channels: channels C of feat.
         hidden: widths of the MLP's hidden layers; 4 x 256 in the paper.
-        local_ensemble: blend the four codes around a pixel by the opposite areas (section 3.2).
-        feat_unfold: concatenate each code's 3 x 3 neighbourhood (section 3.1).
-        cell_decode: give the pixel's size to the MLP (section 3.3).
-        skip: "bilinear" adds the bilinearly sampled input image to the result, as LTE does (arXiv
-            2111.08918); None for the paper's models.
+        local_ensemble: see ``LocalEnsemble``.
+        feat_unfold: see ``LocalEnsemble``.
+        cell_decode: give the pixel's size to the MLP.
+        skip: see ``LocalEnsemble``.
     """
 
-    exact_tiling = True
+    published: ClassVar[Published] = {"liif": _arguments}
 
     def __init__(
         self,
@@ -71,21 +88,14 @@ class LIIF(nn.Module):
         cell_decode: bool = True,
         skip: str | None = None,
     ) -> None:
-        super().__init__()
-        if skip not in (None, "bilinear"):
-            raise ValueError(f"skip is None or 'bilinear', got {skip!r}")
-        self.channels = channels
-        self.local_ensemble = local_ensemble
-        self.feat_unfold = feat_unfold
-        self.cell_decode = cell_decode
-        self.skip = skip
-        self.code_channels = channels * (9 if feat_unfold else 1)
-        self.members: MembersKind = "ensemble" if local_ensemble else "nearest"
-        self.imnet = MLP(self.code_channels + 2 + (2 if cell_decode else 0), 3, hidden)
-
-    def radius(self, axis: AxisMap) -> int:
-        """1 for the unfolding, 1 for the ensemble's second code."""
-        return int(self.feat_unfold) + int(self.local_ensemble)
+        super().__init__(
+            channels,
+            local_ensemble=local_ensemble,
+            feat_unfold=feat_unfold,
+            cell_decode=cell_decode,
+            skip=skip,
+        )
+        self.imnet = MLP(self.code_channels + 2 + self.cell_channels, 3, hidden)
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
         """The first layer's map, twice while it is being made."""
@@ -102,10 +112,9 @@ class LIIF(nn.Module):
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
         """The first layer a code; the others a pixel and member."""
         first, *others = self.imnet.linears
-        members = 4 if self.local_ensemble else 1
         return (
             self.code_channels * first.out_features,
-            members * sum(layer.weight.numel() for layer in others),
+            self.members_per_pixel * sum(layer.weight.numel() for layer in others),
         )
 
     # -- the parts of the first layer -------------------------------------------------------------
@@ -113,7 +122,7 @@ class LIIF(nn.Module):
     def _first_weights(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """The first layer's weights of the code (H1, C, k, k), of rel (H1, 2), of cell (H1, 2)."""
         weight = self.imnet.linears[0].weight
-        side = 3 if self.feat_unfold else 1
+        side = self.unfolded_side
         of_code = weight[:, : self.code_channels].reshape(-1, self.channels, side, side)
         of_rel = weight[:, self.code_channels : self.code_channels + 2]
         return of_code, of_rel, weight[:, self.code_channels + 2 :] if self.cell_decode else None

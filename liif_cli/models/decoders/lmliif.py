@@ -27,11 +27,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.geometry.axis import AxisSlice
 from liif_cli.models.blocks import MLP
-from liif_cli.models.decoders.ensemble import AxisMembers, axis_members, bilinear
+from liif_cli.models.decoders.ensemble import (
+    AxisMembers,
+    LocalEnsemble,
+    axis_members,
+    bilinear,
+)
 from liif_cli.models.device import upload
-from liif_cli.models.members import MembersKind, TrainMembers
+from liif_cli.models.members import TrainMembers
 from liif_cli.models.onednn import linear
 
 log = logging.getLogger(__name__)
@@ -59,7 +64,7 @@ class LMLIIFLatent:
     cell: torch.Tensor
 
 
-class LMLIIF(nn.Module):
+class LMLIIF(LocalEnsemble):
     """Latent modulated local implicit image function.
 
     Args:
@@ -68,13 +73,11 @@ class LMLIIF(nn.Module):
         width: of the render MLP's hidden layers.
         depth: number of the render MLP's hidden layers.
         latent_hidden: widths of the latent MLP's hidden layers.
-        local_ensemble: as LIIF's.
-        feat_unfold: as LIIF's, for the latent MLP's input.
+        local_ensemble: see ``LocalEnsemble``.
+        feat_unfold: see ``LocalEnsemble``; for the latent MLP's input.
         cell_decode: give the pixel's size to both MLPs.
-        skip: "bilinear" adds the bilinearly sampled input image; None for the paper's models.
+        skip: see ``LocalEnsemble``.
     """
-
-    exact_tiling = True
 
     def __init__(
         self,
@@ -88,26 +91,19 @@ class LMLIIF(nn.Module):
         cell_decode: bool = True,
         skip: str | None = None,
     ) -> None:
-        super().__init__()
-        if skip not in (None, "bilinear"):
-            raise ValueError(f"skip is None or 'bilinear', got {skip!r}")
+        super().__init__(
+            channels,
+            local_ensemble=local_ensemble,
+            feat_unfold=feat_unfold,
+            cell_decode=cell_decode,
+            skip=skip,
+        )
         if min(code, width, depth) < 1:
             raise ValueError(f"code, width and depth are 1 or more, got {code}, {width}, {depth}")
-        self.channels, self.code, self.width, self.depth = channels, code, width, depth
-        self.local_ensemble = local_ensemble
-        self.feat_unfold = feat_unfold
-        self.cell_decode = cell_decode
-        self.skip = skip
-        self.code_channels = channels * (9 if feat_unfold else 1)
-        self.members: MembersKind = "ensemble" if local_ensemble else "nearest"
-        cell = 2 if cell_decode else 0
+        self.code, self.width, self.depth = code, width, depth
         self.modulations = code + 2 * depth * width
-        self.latent = MLP(self.code_channels + cell, self.modulations, latent_hidden)
-        self.render = MLP(code + 2 + cell, 3, [width] * depth)
-
-    def radius(self, axis: AxisMap) -> int:
-        """1 for the unfolding, 1 for the ensemble's second code."""
-        return int(self.feat_unfold) + int(self.local_ensemble)
+        self.latent = MLP(self.code_channels + self.cell_channels, self.modulations, latent_hidden)
+        self.render = MLP(code + 2 + self.cell_channels, 3, [width] * depth)
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
         """Feat is the encoder's; the image where there is a skip."""
@@ -122,9 +118,10 @@ class LMLIIF(nn.Module):
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
         """The latent MLP a code; the render MLP a pixel and member."""
-        members = 4 if self.local_ensemble else 1
         latent = sum(layer.weight.numel() for layer in self.latent.linears)
-        return latent, members * sum(layer.weight.numel() for layer in self.render.linears)
+        return latent, self.members_per_pixel * sum(
+            layer.weight.numel() for layer in self.render.linears
+        )
 
     @property
     def in_float32(self) -> tuple[nn.Module, ...]:
@@ -136,7 +133,7 @@ class LMLIIF(nn.Module):
     def _modulate(self, feat: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
         """Short code and modulations (N, h, w, modulations); ``cell`` is (N, 2)."""
         first, *layers = self.latent.linears
-        side = 3 if self.feat_unfold else 1
+        side = self.unfolded_side
         bias: torch.Tensor = first.bias
         of_cell = None
         if self.cell_decode:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from liif_cli.geometry.axis import AxisMap, AxisSlice
+from liif_cli.models.base import Published
 from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import bilinear
 from liif_cli.models.device import upload
@@ -53,6 +55,7 @@ class MetaSR(nn.Module):
         skip: "bilinear" adds the bilinearly sampled input image; None for the published models.
     """
 
+    published: ClassVar[Published] = {"metasr": lambda published: {}}
     exact_tiling = True
     members: MembersKind = "corner"
 

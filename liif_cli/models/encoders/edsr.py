@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -17,10 +19,15 @@ from liif_cli.models.bands import (
     bands,
     in_bands,
 )
+from liif_cli.models.base import Published
 from liif_cli.models.blocks import MLP, ResBlock, conv3x3, lowered
 
 TOLD = 32
 """Length of the code that is made of the level of loss."""
+
+
+def _arguments(defaults: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: published.get(name, value) for name, value in defaults.items()}
 
 
 class EDSR(nn.Module):
@@ -33,6 +40,11 @@ class EDSR(nn.Module):
         cleanup: tell the blocks how lossy the image is, as a number; not in the paper. A small MLP
             makes a code of it, and each block scales and shifts its channels by that code.
     """
+
+    published: ClassVar[Published] = {
+        "edsr-baseline": partial(_arguments, {"n_resblocks": 16, "n_feats": 64, "res_scale": 1.0}),
+        "edsr": partial(_arguments, {"n_resblocks": 32, "n_feats": 256, "res_scale": 0.1}),
+    }
 
     def __init__(
         self,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import nn
+
+from liif_cli.models.base import Published
 
 CONFIGS = {"A": (20, 6, 32), "B": (16, 8, 64)}
 """Name -> dense blocks D, convolutions a block C, growth G (section 3 of the paper)."""
@@ -48,6 +52,14 @@ class RDN(nn.Module):
         config: "A" (20 blocks of 6 convolutions growing by 32) or "B" (16 of 8 growing by 64).
         kernel_size: odd side of the convolutions' kernels.
     """
+
+    published: ClassVar[Published] = {
+        "rdn": lambda published: {
+            "channels": published.get("G0", 64),
+            "kernel_size": published.get("RDNkSize", 3),
+            "config": published.get("RDNconfig", "B"),
+        }
+    }
 
     def __init__(self, channels: int = 64, config: str = "B", kernel_size: int = 3) -> None:
         super().__init__()
