@@ -18,6 +18,7 @@ from liif_cli.errors import InputError, UsageError
 from liif_cli.geometry.window import Window
 from liif_cli.io import is_image, open_source
 from liif_cli.io.refusals import reading
+from liif_cli.io.values import as_rgb8
 
 Image8 = npt.NDArray[np.uint8]
 
@@ -130,12 +131,7 @@ def read_lr(path: Path) -> tuple[Image8, float]:
         pixels = source.read(Window.whole(info.height, info.width))
     finally:
         source.close()
-    if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels / 257)
-    elif pixels.dtype.kind == "f":
-        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
-    rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-    return np.ascontiguousarray(rgb, dtype=np.uint8), info.cleanup
+    return as_rgb8(pixels, path), info.cleanup
 
 
 def built_in_set(protocol: str = "auto") -> DataSet:

@@ -19,10 +19,9 @@ import numpy as np
 
 from liif_cli.engine.batch import PlannedBatch
 from liif_cli.engine.probe import render_seconds
-from liif_cli.engine.run import ArrayPixels
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source
-from liif_cli.io.base import OutputInfo, Pixels
+from liif_cli.io.base import ArrayPixels, OutputInfo, Pixels
 from liif_cli.io.place import location
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan.plan import RenderPlan
@@ -183,8 +182,7 @@ def _write_once(plan: RenderPlan, piece: Pixels, folder: Path) -> _WriteSpeed:
         for shard in pixels.missing():
             pixels.write_shard(shard, piece[shard.to_slices()])
     else:
-        pixels = ArrayPixels(height, width, channels, plan.dtype)
-        pixels.write(Window.whole(height, width), piece)
+        pixels = ArrayPixels(piece.astype(plan.dtype))
     store = time.perf_counter() - begun
     info = OutputInfo(
         alpha=plan.alpha,

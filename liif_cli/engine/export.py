@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,21 +11,22 @@ from typing import Any
 import psutil
 
 from liif_cli.engine.claims import Claims, claim_path
+from liif_cli.engine.outputs import output_facts
 from liif_cli.engine.record import Record, make_folder, remove_stale_work
-from liif_cli.errors import InputError, OutputError, PlanError, UsageError
+from liif_cli.errors import InputError, OutputError, UsageError
 from liif_cli.geometry.window import Window
 from liif_cli.io import check_available, exporter_for, format_for, suffix_of
 from liif_cli.io.atomic import atomic_path, output_errors
-from liif_cli.io.base import Exporter, OutputInfo, Pixels
+from liif_cli.io.base import OutputInfo, Pixels
 from liif_cli.io.georeference import Georeference
-from liif_cli.io.limits import compression_limit, holds, kind_of, limit
 from liif_cli.io.place import is_object
-from liif_cli.io.scratch import run_folder
 from liif_cli.io.sources.zarr import is_zarr_store
 from liif_cli.io.tilestore import TileStore, is_tile_store
-from liif_cli.plan.choices import choose
-from liif_cli.plan.disk import DISK_SLACK
+from liif_cli.plan.choices import check_compression, check_format, choose
+from liif_cli.plan.disk import fitting_disk
+from liif_cli.plan.layout import held_output
 from liif_cli.plan.memory import refuse
+from liif_cli.plan.spec import InputFacts, OutputFacts
 
 Progress = Callable[[int, int], None]
 """Told of how many pixels out of how many are written."""
@@ -89,7 +89,7 @@ def export_store(
         ),
         "pyramid": choose("--pyramid", pyramid, exporter.name, str(output), exporter.pyramids),
     }
-    _check(store, exporter, output, info.alpha, choices["compression"])
+    _check(store, output_facts(output, exporter), info.alpha, choices["compression"])
     if output.exists() and not overwrite:
         raise OutputError(
             f"{output} exists", expected="no file", cure="use --overwrite to replace it"
@@ -195,34 +195,16 @@ def _info(store: TileStore) -> tuple[OutputInfo, dict[str, Any]]:
     return info, dict(store.provenance.get("liif", {}))
 
 
-def _check(
-    store: TileStore, exporter: Exporter, output: Path, alpha: bool, compression: str
-) -> None:
+def _check(store: TileStore, output: OutputFacts, alpha: bool, compression: str) -> None:
     """Refuse what cannot be written, before any work."""
-    found = limit(exporter, store.height, store.width, store.dtype, store.channels, alpha)
-    found = found or compression_limit(compression, store.dtype, store.channels, alpha)
-    if found is not None or not holds(exporter.channels, store.channels, alpha):
-        raise OutputError(
-            str(output),
-            got=f"{store.width}x{store.height}, {kind_of(store.channels, alpha)} of {store.dtype}",
-            expected=found or exporter.name,
-            cure="choose another --format or --compression",
-        )
+    shape = (store.height, store.width, store.channels)
+    pixels = InputFacts(str(store.path), "zarr", shape, store.dtype.name, digest="", alpha=alpha)
+    check_format(output, shape[:2], pixels)
+    check_compression(compression, output, pixels)
     raw = store.height * store.width * store.channels * store.dtype.itemsize
-    folder = run_folder() if is_object(output) else output.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    parts = {f"{exporter.name} and its levels": int(raw * max(1, exporter.disk))}
-    parts["slack"] = DISK_SLACK
-    if sum(parts.values()) > free:
-        cure = "free disk space or name a FILE on another disk"
-        raise refuse(f"disk space for {output}", sum(parts.values()), free, parts, cure)
+    fitting_disk({f"{output.format} and its levels": int(raw * max(1, output.disk))}, output)
     available = psutil.virtual_memory().available
-    held = int(raw + exporter.memory * raw * max(3, store.channels) / store.channels)
-    if not exporter.streams and held > available:
+    held = held_output(store.height * store.width, pixels, output)
+    if not output.streams and held > available:
         cure = "use a format that streams, such as tiff"
-        error: PlanError = refuse(
-            f"memory for {output}", held, available, {"pixels and file": held}, cure
-        )
-        raise error
+        raise refuse(f"memory for {output.path}", held, available, {"pixels and file": held}, cure)

@@ -21,12 +21,47 @@ from liif_cli.engine.verify import verify
 from liif_cli.errors import OutputError
 from liif_cli.io import exporter_for
 from liif_cli.io.atomic import cover, output_errors, stale_names
-from liif_cli.io.base import Source
+from liif_cli.io.base import Exporter, Source
 from liif_cli.io.gray import is_gray
 from liif_cli.io.place import ObjectPath, is_object, location, probe
 from liif_cli.io.scratch import run_folder
 from liif_cli.plan.plan import RenderPlan
 from liif_cli.plan.spec import OutputFacts, RenderSpec
+
+
+def output_facts(path: Path, exporter: Exporter, disk_held: int = 0) -> OutputFacts:
+    """What a plan needs to know of an output of that format at a path.
+
+    Args:
+        path: of the output; its folder need not be there.
+        exporter: of the format.
+        disk_held: bytes of the disk that a half-rendered store of it takes already.
+    """
+    return OutputFacts(
+        path=str(path),
+        format=exporter.name,
+        disk_free=shutil.disk_usage(_disk_of(path)).free,
+        disk_held=disk_held,
+        max_side=exporter.max_side,
+        dtypes=exporter.dtypes,
+        streams=exporter.streams,
+        channels=exporter.channels,
+        compressions=exporter.compressions,
+        pyramids=exporter.pyramids,
+        quality=exporter.quality,
+        nodata=exporter.nodata,
+        memory=exporter.memory,
+        disk=exporter.disk,
+        remote=is_object(path),
+    )
+
+
+def _disk_of(path: Path) -> Path:
+    """A folder of the disk that an output takes; in a bucket, that of this machine's own work."""
+    folder = run_folder() if is_object(path) else path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 class Outputs:
@@ -48,17 +83,10 @@ class Outputs:
         Raises:
             OutputError: nothing can be written there.
         """
-        exporter = exporter_for(name)
-        remote = isinstance(path, ObjectPath)
-        if isinstance(path, ObjectPath):
-            if self._write:
-                with output_errors(path):
-                    probe(path)
-            folder = run_folder()
-        else:
-            folder = path.parent
-        while not folder.exists():
-            folder = folder.parent
+        if self._write and isinstance(path, ObjectPath):
+            with output_errors(path):
+                probe(path)
+        folder = _disk_of(path)
         if not os.access(folder, os.W_OK | os.X_OK):
             read_only = hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
             raise OutputError(
@@ -68,23 +96,8 @@ class Outputs:
                 cure="choose another folder",
             )
         unfinished = Unfinished.read(path)
-        return OutputFacts(
-            path=str(path),
-            format=name,
-            disk_free=shutil.disk_usage(folder).free,
-            disk_held=(unfinished.held if unfinished else 0) + unpacked_bytes(path),
-            max_side=exporter.max_side,
-            dtypes=exporter.dtypes,
-            streams=exporter.streams,
-            channels=exporter.channels,
-            compressions=exporter.compressions,
-            pyramids=exporter.pyramids,
-            quality=exporter.quality,
-            nodata=exporter.nodata,
-            memory=exporter.memory,
-            disk=exporter.disk,
-            remote=remote,
-        )
+        held = (unfinished.held if unfinished else 0) + unpacked_bytes(path)
+        return output_facts(path, exporter_for(name), held)
 
     def look(
         self, plan: RenderPlan, state: OutputState, source: Source

@@ -38,7 +38,15 @@ from liif_cli.errors import Interrupted, OutputError, RenderError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for
 from liif_cli.io.atomic import atomic_path, drop, output_errors, stale
-from liif_cli.io.base import ImageInfo, OutputInfo, PixelReader, Pixels, Source
+from liif_cli.io.base import (
+    ArrayPixels,
+    ImageInfo,
+    OutputInfo,
+    PartPixels,
+    PixelReader,
+    Pixels,
+    Source,
+)
 from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.exporters.zarr import finish
 from liif_cli.io.place import is_object, location
@@ -66,39 +74,6 @@ class Slice:
 
 
 ALL_TASKS = Slice()
-
-
-class ArrayPixels:
-    """Finished pixels in memory, behind the reader that exporters take."""
-
-    def __init__(self, height: int, width: int, channels: int, dtype: str) -> None:
-        self.height, self.width, self.channels = height, width, channels
-        self.dtype = np.dtype(dtype)
-        self.array: Pixels = np.empty((height, width, channels), self.dtype)
-        self.on_read: Callable[[], None] | None = None
-
-    def read(self, window: Window) -> Pixels:
-        """Pixels (window.height, window.width, channels), a view."""
-        if self.on_read is not None:
-            self.on_read()
-        return self.array[window.to_slices()]
-
-    def write(self, window: Window, pixels: Pixels) -> None:
-        """Put a rendered window in its place."""
-        self.array[window.to_slices()] = pixels
-
-
-class PartPixels:
-    """A window of finished pixels, behind the reader that exporters take."""
-
-    def __init__(self, pixels: TileStore, window: Window) -> None:
-        self.pixels, self.window = pixels, window
-        self.height, self.width = window.shape
-        self.channels, self.dtype = pixels.channels, pixels.dtype
-
-    def read(self, window: Window) -> Pixels:
-        """Pixels (window.height, window.width, channels)."""
-        return self.pixels.read(window.shift(self.window.row_off, self.window.col_off))
 
 
 class ImageRun:
@@ -187,7 +162,8 @@ class ImageRun:
         if plan.unpack and self._source is not None:
             self._source = self._unpacked(self._source)
         if not plan.via_store:
-            self._array = ArrayPixels(*plan.region.shape, plan.channels, plan.dtype)
+            shape = (*plan.region.shape, plan.channels)
+            self._array = ArrayPixels(np.empty(shape, plan.dtype))
             return 0
         self._store = self._open_store()
         if plan.output_format == "zarr" and plan.region == plan.canvas:
@@ -381,7 +357,7 @@ class ImageRun:
             if self._store is not None:
                 self._write_shard(self._store, window, pixels)
             elif self._array is not None:
-                self._array.write(window.relative_to(plan.region), pixels)
+                self._array.array[window.relative_to(plan.region).to_slices()] = pixels
             outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
         give_back()

@@ -8,7 +8,7 @@ RGB; alpha comes last and is straight: colours are not multiplied by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -187,6 +187,45 @@ class PixelReader(Protocol):
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels); threads may call it at once."""
         ...
+
+
+class ArrayPixels:
+    """Finished pixels in memory.
+
+    Args:
+        array: (height, width, channels), not copied.
+    """
+
+    def __init__(self, array: Pixels) -> None:
+        self.array = array
+        self.height, self.width, self.channels = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+        self.on_read: Callable[[], None] | None = None
+        """Called before each read; it may raise."""
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels), a view."""
+        if self.on_read is not None:
+            self.on_read()
+        return self.array[window.to_slices()]
+
+
+class PartPixels:
+    """A window of finished pixels.
+
+    Args:
+        pixels: that it is of.
+        window: in those.
+    """
+
+    def __init__(self, pixels: PixelReader, window: Window) -> None:
+        self.pixels, self.window = pixels, window
+        self.height, self.width = window.shape
+        self.channels, self.dtype = pixels.channels, pixels.dtype
+
+    def read(self, window: Window) -> Pixels:
+        """Pixels (window.height, window.width, channels)."""
+        return self.pixels.read(window.shift(self.window.row_off, self.window.col_off))
 
 
 @dataclass(frozen=True)

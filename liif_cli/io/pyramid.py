@@ -26,7 +26,7 @@ from liif_cli.errors import OutputError
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import drop, final_name, output_errors, partial_path
-from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import ArrayPixels, OutputInfo, PixelReader, Pixels
 from liif_cli.io.nodata import equals
 from liif_cli.io.shards import Planes, ShardedArray
 from liif_cli.io.tilestore import TileStore
@@ -205,7 +205,7 @@ class GrowingLevels:
                 continue
             below = _below(shard, finer)
             if pixels is not None and below.intersect(window) == below:
-                source: PixelReader = _Moved(ArrayLevel(pixels), finer, window)
+                source: PixelReader = _Moved(ArrayPixels(pixels), finer, window)
             elif all(finer.has_shard(*finer.position(one)) for one in finer.grid.split(below)):
                 source = finer
             else:
@@ -217,7 +217,7 @@ class GrowingLevels:
 class _Moved:
     """Pixels of a window of a level, read as the level is."""
 
-    def __init__(self, pixels: ArrayLevel, level: PixelReader, window: Window) -> None:
+    def __init__(self, pixels: ArrayPixels, level: PixelReader, window: Window) -> None:
         self.pixels, self.window = pixels, window
         self.height, self.width, self.channels = level.height, level.width, level.channels
         self.dtype = level.dtype
@@ -266,19 +266,6 @@ def reduced_levels(
         yield _in_memory(ready[:wanted], wanted, weighing)
 
 
-class ArrayLevel:
-    """A level in memory, (height, width, channels)."""
-
-    def __init__(self, array: Pixels) -> None:
-        self.array = array
-        self.height, self.width, self.channels = array.shape
-        self.dtype: np.dtype[Any] = array.dtype
-
-    def read(self, window: Window) -> Pixels:
-        """Pixels (window.height, window.width, channels), a view."""
-        return self.array[window.to_slices()]
-
-
 def _in_memory(levels: list[PixelReader], count: int, weighing: Weighing) -> list[PixelReader]:
     while len(levels) < count:
         finer = levels[-1]
@@ -287,7 +274,7 @@ def _in_memory(levels: list[PixelReader], count: int, weighing: Weighing) -> lis
         for window in TileGrid(height, width, _CHUNK, _SHARD):
             planes = np.moveaxis(finer.read(_below(window, finer)), 2, 0)
             array[window.to_slices()] = np.moveaxis(weighing.halve(planes), 0, 2)
-        levels = [*levels, ArrayLevel(array)]
+        levels = [*levels, ArrayPixels(array)]
     return levels
 
 

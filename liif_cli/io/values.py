@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from liif_cli.errors import InputError
 from liif_cli.io.base import Pixels, Source
 from liif_cli.io.gray import equal_colours, large_windows
 from liif_cli.io.linear import encoded
@@ -18,6 +20,29 @@ Range = tuple[float, float]
 WHOLE = (np.uint8, np.uint16)
 """Types whose samples span all of them; those of others span what there is."""
 UNIT: Range = (0.0, 1.0)
+
+
+def as_rgb8(pixels: Pixels, path: Path) -> npt.NDArray[np.uint8]:
+    """Pixels (h, w, 1 or 3) as contiguous RGB (h, w, 3) of 8 bits; gray is repeated.
+
+    Deeper samples are rounded half to even; floats are clipped to [0, 1] first.
+
+    Raises:
+        InputError: the samples of ``path`` are whole numbers of another type, which span anything.
+    """
+    if pixels.dtype.kind != "f" and pixels.dtype not in WHOLE:
+        raise InputError(
+            str(path),
+            got=f"{pixels.dtype} samples",
+            expected="8 or 16 bits without a sign, or floats in [0, 1]",
+            cure="convert it, with the range that is white",
+        )
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257)
+    elif pixels.dtype.kind == "f":
+        pixels = np.rint(np.clip(pixels, *UNIT) * 255)
+    rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    return np.ascontiguousarray(rgb, dtype=np.uint8)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,20 @@ def needed_disk(layout: Layout, output: OutputFacts, region: Window, source: Inp
         parts[f"{output.format} and its levels"] = int(raw * (copied + output.disk))
     if layout.unpack:
         parts["unpacked input"] = math.prod(source.shape) * np.dtype(source.dtype).itemsize
-    parts["slack"] = disk_slack(sum(parts.values()))
+    return fitting_disk(parts, output)
+
+
+def fitting_disk(parts: dict[str, int], output: OutputFacts) -> int:
+    """Bytes that an output takes of its disk, slack included.
+
+    Args:
+        parts: what takes how many bytes of it.
+        output: the output.
+
+    Raises:
+        PlanError: there are fewer.
+    """
+    parts = {**parts, "slack": disk_slack(sum(parts.values()))}
     needed = sum(parts.values())
     # what a stopped run left is part of the need, and taken from the disk already
     free = output.disk_free + output.disk_held

@@ -134,7 +134,7 @@ def _layouts(
                 yield Layout(True, side, resume.shard, resume.chunk, resume.tile, workers, memory)
         return
     if output.format != "zarr":
-        hold = {"output": _held_output(math.prod(out_shape), source, output)}
+        hold = {"output": held_output(math.prod(out_shape), source, output)}
         tile = spec.tile or cutting.TILE
         if not output.streams or raw <= min(allowed // cutting.MEMORY_SHARE, cutting.MEMORY_MOST):
             for workers in _fewer(machine.workers):
@@ -172,7 +172,7 @@ def part_of(
     memory = {name: size for name, size in whole.memory.items() if name not in _HELD}
     small = raw <= min(machine.allowed_bytes // cutting.MEMORY_SHARE, cutting.MEMORY_MOST)
     if output.format != "zarr" and (small or not output.streams):
-        hold = _held_output(region.pixels, source, output)
+        hold = held_output(region.pixels, source, output)
         part = dataclasses.replace(whole, via_store=False, memory={**memory, "output": hold})
         if part.total <= machine.allowed_bytes:
             return part
@@ -187,7 +187,7 @@ def part_of(
     return dataclasses.replace(whole, via_store=True, memory={**memory, "exporter": STREAM_BYTES})
 
 
-def _held_output(pixels: int, source: InputFacts, output: OutputFacts) -> int:
+def held_output(pixels: int, source: InputFacts, output: OutputFacts) -> int:
     """Bytes of an output that is kept in memory, and of writing it from there."""
     item, channels = np.dtype(source.dtype).itemsize, source.shape[2]
     codec = STREAM_BYTES if output.streams else output.memory * pixels * max(3, channels) * item

@@ -14,8 +14,7 @@ from liif_cli.errors import OutputError
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, image_suffixes, open_source, suffix_of
 from liif_cli.io.abilities import ABILITIES
-from liif_cli.io.base import DTYPES, OutputInfo
-from liif_cli.io.pyramid import ArrayLevel
+from liif_cli.io.base import DTYPES, ArrayPixels, OutputInfo
 from liif_cli.registries import EXPORTERS
 
 SIZES = [(1, 1), (1, 17), (23, 1), (40, 61)]
@@ -67,7 +66,7 @@ def test_what_is_written_is_read(
         path = tmp_path / dtype / f"out{exporter.suffixes[0]}"
         path.parent.mkdir()
         pixels = smooth(*size, channels, dtype)
-        exporter.export(ArrayLevel(pixels), path, OutputInfo())
+        exporter.export(ArrayPixels(pixels), path, OutputInfo())
         assert path.exists()
         if not suffix_of(path.name, image_suffixes()):
             pytest.skip(f"{name} is only written")
@@ -86,5 +85,5 @@ def test_what_cannot_be_held_is_refused_before_any_work(name: str, tmp_path: Pat
     path = tmp_path / f"out{exporter.suffixes[0]}"
     for dtype in set(DTYPES) - set(exporter.dtypes):
         with pytest.raises(OutputError):
-            exporter.export(ArrayLevel(smooth(4, 4, 3, dtype)), path, OutputInfo())
+            exporter.export(ArrayPixels(smooth(4, 4, 3, dtype)), path, OutputInfo())
         assert not path.exists()

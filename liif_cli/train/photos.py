@@ -12,6 +12,7 @@ import numpy.typing as npt
 from liif_cli.errors import InputError, TrainError, UsageError
 from liif_cli.geometry.window import Window
 from liif_cli.io import is_image, open_source
+from liif_cli.io.values import as_rgb8
 from liif_cli.train.presets import Preset
 from liif_cli.train.validate import CROP
 
@@ -110,7 +111,7 @@ def read_photo(path: Path) -> Photo:
     """One image as (h, w, 3) uint8; gray is repeated, deeper samples are rounded to 8 bit.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or its samples are of another type.
     """
     source = open_source(path)
     info = source.info
@@ -121,9 +122,4 @@ def read_photo(path: Path) -> Photo:
         pixels = source.read(Window.whole(info.height, info.width))[..., : info.colours]
     finally:
         source.close()
-    if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels / 257)
-    elif pixels.dtype.kind == "f":
-        pixels = np.rint(np.clip(pixels, 0, 1) * 255)
-    photo: Photo = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-    return np.ascontiguousarray(photo, dtype=np.uint8)
+    return as_rgb8(pixels, path)

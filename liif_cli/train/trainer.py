@@ -6,14 +6,13 @@ Adam); warm-up, cosine decay, clipping and averaged weights are what a short bud
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,20 +26,16 @@ from liif_cli.models.loader import LoadedModel
 from liif_cli.models.model import Model
 from liif_cli.train.data import Batch
 from liif_cli.train.initial import take_over
+from liif_cli.train.pace import Pace
 from liif_cli.train.presets import Preset
 from liif_cli.train.report import TrainLog, TrainReport
 from liif_cli.train.schedule import Schedule
 from liif_cli.train.sizes import make_sampler
 from liif_cli.train.state import read_state, write_state
-from liif_cli.train.stepclock import Speed, StepClock
+from liif_cli.train.stepclock import StepClock
 from liif_cli.train.validate import validation_psnr
 
 log = logging.getLogger(__name__)
-
-LOG_SECONDS = 30.0
-"""Between reports at most, however slow the iterations are."""
-VALIDATION_PART = 0.05
-"""Of the time at most, however fast they are."""
 
 Photo = npt.NDArray[np.uint8]
 
@@ -133,61 +128,76 @@ class Trainer:
             OutputError: the last state cannot be saved.
             KeyboardInterrupt: asked to stop; the state is saved first.
         """
-        before, start = self.seconds, self.clock()
-        log_seconds = min(LOG_SECONDS, self.preset.time / 20 or LOG_SECONDS)
-        logged, saved, validated, cost = start, start, -math.inf, 0.0
-        # a first save early shows that the disk takes it, and what it costs
-        measured = False
-        speed = Speed(self.iteration, start)
-        loss_sum, steps = torch.zeros((), device=self.device), 0
+        pace = Pace(
+            self.preset,
+            self.clock,
+            iteration=self.iteration,
+            seconds=self.seconds,
+            log_every=log_every,
+            validate_every=validate_every,
+            save_seconds=save_seconds,
+        )
+        loss_sum = torch.zeros((), device=self.device)
         with _deferred_interrupt() as interrupted:
             done = self.finished
             while not done:
                 loss_sum += self.step()
-                steps += 1
-                now = self.clock()
-                self.seconds = before + now - start
-                speed.step(self.iteration, now)
-                done = self.finished
-                stop = interrupted.is_set()
-                due = self.iteration % log_every == 0 or now - logged >= log_seconds
-                if not (done or stop or due):
-                    continue
-                loss = self._finite(float(loss_sum) / steps)
-                rate = steps / max(1e-9, self.clock() - logged)
-                loss_sum, steps = torch.zeros((), device=self.device), 0
-                psnr = lossy_psnr = None
-                # a validation is worth a part of the time; a budget wants to know its cost early
-                due = self.iteration % validate_every == 0 or (self.preset.time > 0 and not cost)
-                due = due and now - validated >= cost / VALIDATION_PART
-                began = self.clock()
-                if self.validation and not stop and (done or due):
-                    averaged = self.averaged_model()
-                    psnr = validation_psnr(averaged, self.validation)
-                    if self.preset.jpeg:
-                        lossy_psnr = validation_psnr(averaged, self.validation, lossy=True)
-                self.seconds = before + self.clock() - start
-                entry = dataclasses.replace(
-                    self._entry(loss, psnr, rate, speed, done=done), lossy_psnr=lossy_psnr
-                )
-                self.log.add(entry)
-                report(entry)
-                if done or psnr is not None:
-                    self.log.draw()
-                if psnr is not None:
-                    validated, cost = began, self.clock() - began
-                if done or stop or now - saved > save_seconds or not measured:
-                    saved = self.clock()
-                    self._try_to_save(must=done or stop)
-                    # the last validation, the last state, the weights
-                    reserve = cost + 2 * (self.clock() - saved)
-                    self.schedule.reserve = min(reserve, self.preset.time / 2)
-                    measured = True
-                logged = self.clock()
-                self.seconds = before + logged - start
+                self.seconds = pace.step(self.iteration)
+                done, stop = self.finished, interrupted.is_set()
+                if done or stop or pace.reports(self.iteration):
+                    self._turn(pace, float(loss_sum), report, done=done, stop=stop)
+                    loss_sum.zero_()
                 if stop and not done:
                     self.say(f"saved at iteration {self.iteration}; the same command resumes")
                     raise KeyboardInterrupt
+
+    def _turn(
+        self,
+        pace: Pace,
+        loss_sum: float,
+        report: Callable[[TrainReport], None],
+        *,
+        done: bool,
+        stop: bool,
+    ) -> None:
+        """Report and, where they are due, validate and save; the last turn does both."""
+        steps, rate = pace.take_steps()
+        loss = self._finite(loss_sum / steps)
+        validates = bool(self.validation) and not stop
+        validates = validates and (done or pace.validates(self.iteration))
+        with pace.validating() if validates else nullcontext():
+            psnr, lossy_psnr = self._validate() if validates else (None, None)
+            self.seconds = pace.seconds
+            iterations, progress = pace.progress(self.iteration, self.seconds, done=done)
+            entry = TrainReport(
+                self.iteration,
+                iterations,
+                loss,
+                self.lr,
+                self.seconds,
+                psnr,
+                rate,
+                self.step_clock.take(),
+                progress,
+                lossy_psnr,
+            )
+            self.log.add(entry)
+            report(entry)
+            if done or validates:
+                self.log.draw()
+        if done or stop or pace.saves:
+            with pace.saving():
+                self._try_to_save(must=done or stop)
+            self.schedule.reserve = pace.reserve
+        self.seconds = pace.end_turn()
+
+    def _validate(self) -> tuple[float, float | None]:
+        """PSNR of the averaged network and, where the recipe trains for them, that of JPEGs."""
+        averaged = self.averaged_model()
+        lossy = None
+        if self.preset.jpeg:
+            lossy = validation_psnr(averaged, self.validation, lossy=True)
+        return validation_psnr(averaged, self.validation), lossy
 
     @property
     def finished(self) -> bool:
@@ -289,27 +299,6 @@ class Trainer:
                 cure=f"lower lr; {self.state_path.name}, if it is there, holds the last good state",
             )
         return loss
-
-    def _entry(
-        self, loss: float, psnr: float | None, rate: float, speed: Speed, *, done: bool
-    ) -> TrainReport:
-        iterations = self.preset.iterations
-        progress = self.iteration / iterations
-        if self.preset.time:
-            left = 0.0 if done else self.preset.time - self.seconds
-            iterations = speed.expected(self.iteration, self.clock(), left)
-            progress = min(1.0, self.seconds / self.preset.time)
-        return TrainReport(
-            self.iteration,
-            iterations,
-            loss,
-            self.lr,
-            self.seconds,
-            psnr,
-            rate,
-            self.step_clock.take(),
-            1.0 if done else progress,
-        )
 
 
 def _difference(model: Model, batch: Batch) -> torch.Tensor:

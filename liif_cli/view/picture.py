@@ -15,10 +15,10 @@ import numpy.typing as npt
 from liif_cli.errors import LiifError
 from liif_cli.geometry.window import Window
 from liif_cli.io import open_source
-from liif_cli.io.base import ImageInfo, PixelReader, Pixels, Source, View
+from liif_cli.io.base import ArrayPixels, ImageInfo, PixelReader, Pixels, Source, View
 from liif_cli.io.deepzoom import DeepZoom, Tile
 from liif_cli.io.exporters.bands import codec_workers
-from liif_cli.io.pyramid import ArrayLevel, Weighing, reduced_levels
+from liif_cli.io.pyramid import Weighing, reduced_levels
 from liif_cli.io.refusals import reading
 from liif_cli.io.scratch import scratch_folder
 from liif_cli.io.unpack import UnpackedSource, unpack
@@ -147,7 +147,7 @@ class Picture:
             found.update(self._made(found, source))
         elif not source.info.by_window:
             # decoded once, and small
-            found[0] = ArrayLevel(source.read(Window.whole(self.height, self.width)))
+            found[0] = ArrayPixels(source.read(Window.whole(self.height, self.width)))
         return found
 
     def _made(self, found: dict[int, PixelReader], source: Source) -> dict[int, PixelReader]:

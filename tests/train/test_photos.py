@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from liif_cli.errors import TrainError, UsageError
+from liif_cli.bench.data import read_rgb
+from liif_cli.errors import InputError, TrainError, UsageError
 from liif_cli.train.photos import load_photos, read_names, read_photo
 from liif_cli.train.presets import BASES
 
@@ -78,6 +80,18 @@ def test_gray_and_16_bit_become_rgb_8_bit(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb")
     expected = np.rint(deep / 65535 * 255)
     np.testing.assert_array_equal(read_photo(tmp_path / "deep.tif"), expected)
+
+
+@pytest.mark.parametrize("read", [read_photo, read_rgb])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32"])
+def test_samples_that_span_anything_are_refused(
+    tmp_path: Path, dtype: str, read: Callable[[Path], object]
+) -> None:
+    """Cast to 8 bits, they would wrap around without a word."""
+    path = tmp_path / "elevation.tif"
+    tifffile.imwrite(path, np.full((8, 8), 100, dtype))
+    with pytest.raises(InputError, match=f"{dtype} samples"):
+        read(path)
 
 
 def test_names(tmp_path: Path) -> None:
