@@ -1,8 +1,8 @@
-"""What does an encoder gain by going through its layers in bands of rows?
+"""What does an encoder gain by going through its layers in bands of rows, and by compiled code?
 
-A window of random pixels, an encoder of random weights: in bands (``models/bands.py``) against
-layer by layer, in the same run. Wall time of one thread, best of N, and the largest difference of
-the features.
+A window of random pixels, an encoder of random weights: layer by layer, in bands of torch
+(``models/bands.py``), and by the compiled kernel (``models/encoders/winograd.py``), in one run.
+Wall time of one thread, best of N, and the largest difference of the features from those of torch.
 
     python -m benchmarks.bands [--encoder small baseline] [--side N ...] [--precision fp32 bf16]
         [--repeats N]
@@ -26,18 +26,25 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from liif_cli.models import bands
 from liif_cli.models.device import PRECISION_DTYPES
+from liif_cli.models.encoders import edsr
 from liif_cli.models.encoders.edsr import EDSR
 
 ENCODERS = {"small": lambda: EDSR(16, 32), "baseline": lambda: EDSR(16, 64)}
 NEVER, ALWAYS = 1 << 60, 0
+WAYS = ("layers", "bands", "compiled")
 
 
 def timed(
-    encoder: torch.nn.Module, image: torch.Tensor, whole_bytes: int, repeats: int
+    encoder: torch.nn.Module, image: torch.Tensor, way: str, repeats: int
 ) -> tuple[float, torch.Tensor]:
-    """Best seconds, and the features; an activation of more than ``whole_bytes`` goes in bands."""
+    """Best seconds, and the features; ``way`` is one of ``WAYS``."""
     best, feat = float("inf"), image
-    with patch.object(bands, "WHOLE_BYTES", dict.fromkeys((2, 4, 8), whole_bytes)):
+    whole_bytes = dict.fromkeys((2, 4, 8), NEVER if way == "layers" else ALWAYS)
+    compiled = edsr.compiled_body() if way == "compiled" else None
+    with (
+        patch.object(bands, "WHOLE_BYTES", whole_bytes),
+        patch.object(edsr, "compiled_body", lambda: compiled),
+    ):
         for _ in range(repeats + 1):
             started = time.perf_counter()
             feat = encoder(image)
@@ -56,7 +63,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print("encoder   precision   side  layers us/px  bands us/px  ratio  max diff  in use")
+    print("us per LR pixel; ratio: of what is in use to layers")
+    print("encoder   precision   side   layers    bands compiled  ratio  max diff  in use")
     for name in options.encoder:
         for precision in options.precision:
             dtype = PRECISION_DTYPES[precision]
@@ -64,13 +72,20 @@ def main() -> None:
             for side in options.side:
                 image = (torch.rand(1, 3, side, side) * 2 - 1).to(dtype)
                 image = image.contiguous(memory_format=torch.channels_last)
-                layers, expected = timed(encoder, image, NEVER, options.repeats)
-                ours, feat = timed(encoder, image, ALWAYS, options.repeats)
-                used = "bands" if bands.in_bands(image, encoder.channels) else "layers"
+                seconds, feats = zip(
+                    *(timed(encoder, image, way, options.repeats) for way in WAYS), strict=True
+                )
+                by_torch = "bands" if bands.in_bands(image, encoder.channels) else "layers"
+                used = "compiled" if encoder.bands_only else by_torch
                 unit = 1e6 / side**2
+                figures = [f"{each * unit:8.2f}" for each in seconds]
+                if not encoder.bands_only:
+                    figures[-1] = f"{'-':>8}"
+                ratio = seconds[WAYS.index(used)] / seconds[0]
+                difference = max(float((feat - feats[0]).abs().max()) for feat in feats)
                 print(
-                    f"{name:9} {precision:9} {side:6} {layers * unit:13.2f} {ours * unit:12.2f} "
-                    f"{ours / layers:6.2f} {(feat - expected).abs().max():9.1e}  {used}",
+                    f"{name:9} {precision:9} {side:6} {' '.join(figures)} "
+                    f"{ratio:6.2f} {difference:9.1e}  {used}",
                     flush=True,
                 )
 

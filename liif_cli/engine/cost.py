@@ -33,6 +33,7 @@ def model_cost(
         feat_bytes=int(encoder.channels) * sample_bytes if encoder is not None else 0,  # type: ignore[arg-type]
         column_bytes=column_bytes * activation // 4,
         band_bytes=band_bytes,
+        bands_only=getattr(encoder, "bands_only", False),
         latent_bytes=decoder.latent_bytes_per_code(scale) * sample_bytes // 4,
         encode_macs=weights + per_code,
         query_macs=per_pixel,

@@ -42,7 +42,8 @@ class Encoder(Protocol):
         """Peak bytes of activations an LR pixel of a float32 run.
 
         An encoder that takes large windows in bands on a CPU (``models.bands``) also has
-        ``bands_bytes() -> (int, int)``: bytes of the rows kept, per column, and of the bands.
+        ``bands_bytes() -> (int, int)``: bytes of the rows kept, per column, and of the bands; and
+        ``bands_only`` where small ones go in bands too.
         """
         ...
 

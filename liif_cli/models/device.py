@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+log = logging.getLogger(__name__)
 
 PRECISION_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -25,6 +30,23 @@ def upload(array: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
         return host.to(device)
     # torch's allocator keeps the pinned copy until the stream has read it
     return host.contiguous().pin_memory().to(device, non_blocking=True)
+
+
+def with_numba(module: str, without: str) -> Any:
+    """A module that has a compiled kernel, or None where numba is not installed.
+
+    Args:
+        module: its name.
+        without: what happens where it is not, for the log.
+    """
+    try:
+        # imported to compile only, which takes a second that most runs save
+        if find_spec("numba") is None:
+            raise ImportError("no module named numba")
+        return import_module(module)
+    except ImportError as error:
+        log.info("numba is not there (%s): %s", error, without)
+        return None
 
 
 def use_full_precision() -> None:

@@ -17,12 +17,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import binding
 
 log = logging.getLogger(__name__)
 
+_SHARED = Path(__file__).with_name("vectors.py")
+"""What the kernels' sources are compiled with."""
 _MAGIC = b"liif machine code 1"
 _lock = threading.Lock()
+
+CACHE_LINE = 64
+"""Bytes."""
 
 _HARMLESS = ("llvm.", "memcpy", "memset", "memmove")
 """What object files may ask of the process that loads them: the compiler's own, and libc's."""
@@ -138,8 +145,27 @@ def target() -> tuple[str, str]:
     return name, features
 
 
+def registers() -> tuple[int, int]:
+    """Numbers of float32 in this processor's vector registers, and how many registers it has."""
+    features = target()[1].split(",")
+    if "+avx512f" in features:
+        return 16, 32
+    if "+avx2" in features:
+        return 8, 16
+    return 4, 32 if "+neon" in features else 16
+
+
+def aligned(count: int, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Zeros that begin where a cache line does: vector registers are read from one line each."""
+    extra = CACHE_LINE // kind.itemsize
+    made = np.zeros(count + extra, kind)
+    start = -made.ctypes.data % CACHE_LINE // kind.itemsize
+    return made[start : start + count]
+
+
 def _key(source: Path, variant: str) -> str:
-    parts = (source.read_text("utf-8"), variant, *target(), version("numba"), version("llvmlite"))
+    texts = (path.read_text("utf-8") for path in (source, _SHARED))
+    parts = (*texts, variant, *target(), version("numba"), version("llvmlite"))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

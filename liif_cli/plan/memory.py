@@ -12,10 +12,11 @@ MIB = 1 << 20
 GIB = 1 << 30
 RESERVE = 80 * MIB
 """Allocator slack, thread stacks, codecs and their scratch, beside what is counted."""
-HEAP = 1.5
-"""What the heap takes for what a network has in use of it: blocks of many sizes that come and go.
-
-Of a 12-megapixel photo, whose tasks have 155 to 184 MiB in use, it takes 214 to 299 MiB."""
+HEAP = 1.25
+"""What the heap takes for what a network has in use of it: blocks of many sizes come and go."""
+HEAP_OF_BANDS = 1.5
+"""The same where torch goes through an encoder in bands, each of which is a block of its own. Of a
+12-megapixel photo, whose tasks have 155 to 184 MiB in use, it takes 214 to 299 MiB."""
 STREAM_BYTES = 64 * MIB
 """What an exporter that streams holds at once."""
 DEFAULT_CAP = 4 * GIB
@@ -100,7 +101,8 @@ class TaskShape:
         bled = 96 if alpha else 0
         averaged = 3 * 4 * self.output[0] * self.output[1] if ensemble else 0
         at_work = max(network, window * bled) + cost.query_bytes
-        return int(window * (2 * sample_bytes + 24) + HEAP * at_work + held + averaged)
+        heap = HEAP_OF_BANDS if cost.column_bytes and not cost.bands_only else HEAP
+        return int(window * (2 * sample_bytes + 24) + heap * at_work + held + averaged)
 
     def pinned_bytes(self, tile: int, channels: int, itemsize: int) -> int:
         """Pinned host memory of a task on an accelerator: tiles on their way, and the window.

@@ -120,6 +120,7 @@ class ModelCost:
         column_bytes: of an encoder that takes large windows in bands of rows, the rows that it
             keeps, per column of the window; 0 for one that goes layer by layer.
         band_bytes: of such an encoder, the bands in work.
+        bands_only: whether small windows go in bands as well; otherwise they go layer by layer.
     """
 
     radius: tuple[int, int]
@@ -133,6 +134,7 @@ class ModelCost:
     feat_bytes: int = 0
     column_bytes: int = 0
     band_bytes: int = 0
+    bands_only: bool = False
 
     def network_bytes(self, height: int, width: int) -> int:
         """Peak bytes of the network on a window, its input and its tiles left out."""
@@ -140,8 +142,9 @@ class ModelCost:
         feat = pixels * (self.feat_bytes or self.encode_bytes // 4)
         encoding = pixels * self.encode_bytes
         if self.column_bytes:
-            # small windows go layer by layer, which takes less there
-            encoding = min(encoding, feat + width * self.column_bytes + self.band_bytes)
+            in_bands = feat + width * self.column_bytes + self.band_bytes
+            # going layer by layer takes less where windows are small
+            encoding = in_bands if self.bands_only else min(encoding, in_bands)
         # the encoder's scratch is gone when the latent is made
         return max(encoding, feat + pixels * self.latent_bytes)
 

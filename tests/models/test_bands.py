@@ -8,6 +8,7 @@ from torch import nn
 
 from liif_cli.models import bands
 from liif_cli.models.bands import BandConv, Rows, in_bands
+from liif_cli.models.encoders import edsr
 from liif_cli.models.encoders.edsr import EDSR
 
 ENCODERS = {
@@ -15,6 +16,12 @@ ENCODERS = {
     "edsr without blocks": lambda: EDSR(0, 8),
     "edsr with a factor": lambda: EDSR(2, 4, res_scale=0.1),
 }
+
+
+@pytest.fixture(autouse=True)
+def no_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch runs the encoders, as without numba."""
+    monkeypatch.setattr(edsr, "compiled_body", lambda: None)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from liif_cli.plan.memory import (
     DEFAULT_CAP,
     GIB,
     HEAP,
+    HEAP_OF_BANDS,
     MIB,
     TaskShape,
     default_allowed,
@@ -60,8 +61,19 @@ def test_a_network_takes_the_most_of_encoding_and_of_the_latent() -> None:
     assert dataclasses.replace(bands, band_bytes=40_000).network_bytes(20, 30) == (
         600 * 20 + 30 * 40 + 40_000
     )
-    # never more than layer by layer
-    assert dataclasses.replace(bands, band_bytes=1 << 30).network_bytes(20, 30) == 600 * 100
+    # never more than layer by layer, but for an encoder that cannot
+    large = dataclasses.replace(bands, band_bytes=1 << 30)
+    assert large.network_bytes(20, 30) == 600 * 100
+    only = dataclasses.replace(large, bands_only=True)
+    assert only.network_bytes(20, 30) == 600 * 20 + 30 * 40 + (1 << 30)
+
+
+def test_bands_of_torch_leave_more_holes_in_the_heap() -> None:
+    window, held = 600 * (2 * 3 + 24), 500 * 3
+    bands = dataclasses.replace(COST, column_bytes=40, band_bytes=30_000)
+    at_work = 600 * 20 + 30 * 40 + 30_000 + 1000
+    assert peak(bands) == window + HEAP_OF_BANDS * at_work + held
+    assert peak(dataclasses.replace(bands, bands_only=True)) == window + HEAP * at_work + held
 
 
 def test_multiply_adds_of_a_task() -> None:

@@ -98,8 +98,8 @@ class LIIF(LocalEnsemble):
         self.imnet = MLP(self.code_channels + 2 + self.cell_channels, 3, hidden)
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
-        """The first layer's map, twice while it is being made."""
-        return 4 * (2 * self.imnet.linears[0].out_features + 3)
+        """The first layer's map, which the convolution lays out as it is kept, and the image."""
+        return 4 * (self.imnet.linears[0].out_features + 3)
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
         """The result, and buffers of a block that do not grow with the tile."""

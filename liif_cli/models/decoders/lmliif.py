@@ -15,12 +15,9 @@ the CPU's cache, or on an accelerator a million pairs at once.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -35,11 +32,9 @@ from liif_cli.models.decoders.ensemble import (
     axis_members,
     bilinear,
 )
-from liif_cli.models.device import upload
+from liif_cli.models.device import upload, with_numba
 from liif_cli.models.members import TrainMembers
 from liif_cli.models.onednn import linear
-
-log = logging.getLogger(__name__)
 
 Answer = Callable[[torch.Tensor, AxisMembers, AxisMembers, torch.Tensor], None]
 
@@ -379,11 +374,7 @@ def _exact(dtype: torch.dtype) -> torch.dtype:
 @cache
 def compiled_kernel() -> Any:
     """The compiled kernel, or None where numba is not installed."""
-    try:
-        # imported to compile only, which takes a second that most runs save
-        if find_spec("numba") is None:
-            raise ImportError("no module named numba")
-        return import_module("liif_cli.models.decoders.lmliif_compiled")
-    except ImportError as error:
-        log.info("numba is not there (%s): lmliif renders with torch, several times slower", error)
-        return None
+    return with_numba(
+        "liif_cli.models.decoders.lmliif_compiled",
+        "lmliif renders with torch, several times slower",
+    )

@@ -23,8 +23,6 @@ LANES = 16
 """Outputs of the kernel's largest tile."""
 BLOCK = 128
 """Pixels of the kernel's block."""
-CACHE_LINE = 64
-"""Bytes."""
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +41,7 @@ class Tables:
     def space(self) -> int:
         """Numbers that the kernel works in."""
         hidden = (self.depth - 1) * self.padded * (self.padded + 1)
-        return hidden + (2 * self.padded + 6) * BLOCK + 3 * self.width
+        return hidden + (2 * self.padded + 6) * BLOCK + 2 * self.width + self.padded
 
 
 def tables(weights: Sequence[Array]) -> Tables:
@@ -58,7 +56,7 @@ def tables(weights: Sequence[Array]) -> Tables:
     width = len(bias)
     extra = -width % LANES
     parts = (
-        of_code,
+        np.pad(of_code.T, ((0, 0), (0, extra))),
         of_rel,
         bias,
         np.pad(hidden, ((0, 0), (0, extra), (0, extra))),
@@ -106,7 +104,7 @@ def add_colours(
         ],
         np.int64,
     )
-    space = _aligned(weights.space, kind)
+    space = machine_code.aligned(weights.space, kind)
     arrays = (
         sizes,
         modulation,
@@ -123,14 +121,6 @@ def add_colours(
     kernel(kind.name)(
         ctypes.byref(nothing), ctypes.byref(nothing), *(array.ctypes.data for array in arrays)
     )
-
-
-def _aligned(count: int, kind: np.dtype[Any]) -> Array:
-    """Zeros that begin where a cache line does: vector registers are read from one line each."""
-    extra = CACHE_LINE // kind.itemsize
-    made = np.zeros(count + extra, kind)
-    start = -made.ctypes.data % CACHE_LINE // kind.itemsize
-    return made[start : start + count]
 
 
 @cache

@@ -13,98 +13,42 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, compiler, cpu
-from numba.core.registry import cpu_target
+from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
-from liif_cli.models.machine_code import Compiled, MachineCode, target
+from liif_cli.models.machine_code import Compiled
+from liif_cli.models.vectors import (
+    CONTRACT,
+    REGISTERS,
+    VECTOR,
+    array,
+    behind,
+    compile_kernel,
+    inlined,
+    plus,
+    rectified,
+    spread,
+    vector_at,
+)
 
 BLOCK = 128
 """Pixels of a block: two layers' values and the folded matrices stay in the first-level cache."""
 
-_CONTRACT = ("contract",)
-_INDEX = ir.IntType(32)
+_FIRST, _PLACES = ir.IntType(32)(0), ir.VectorType(ir.IntType(32), VECTOR)
 _FAST = {"contract", "nsz", "arcp"}
-# _nrt: numba counts no references and allocates nothing
-_inlined = numba.njit(nogil=True, fastmath=_FAST, error_model="numpy", _nrt=False)
+_inlined = inlined(_FAST)
 
 
 def compiled(kind: str) -> Compiled:
     """Compiles ``query`` for numbers of that kind, "float32" or "float64"."""
     numbers, indices = types.CPointer(getattr(types, kind)), types.CPointer(types.int64)
-    flags = compiler.Flags()
-    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    flags.release_gil = True
-    flags.error_model = "numpy"
-    flags.fastmath = cpu.FastMathOptions(_FAST)
     arguments = (indices, numbers, numbers, indices, numbers, indices, numbers, numbers, numbers)
-    made = compiler.compile_extra(
-        cpu_target.typing_context,
-        cpu_target.target_context,
-        query,
-        arguments,
-        types.void,
-        flags,
-        {},
-    )
-    library, symbol = made.library, made.fndesc.llvm_func_name
-    address = library.get_pointer_to_function(symbol)
-    _, _, (content, _) = library.serialize_using_object_code()
-    module = library._final_module
-    asks_for = [
-        named.name
-        for named in (*module.functions, *module.global_variables)
-        if named.is_declaration
-    ]
-    return Compiled(MachineCode(symbol, module.triple, content), address, asks_for, library)
+    return compile_kernel(query, arguments, _FAST)
 
 
-@intrinsic
-def _array(context, pointer, shape):
-    """The numbers from a pointer on as a contiguous array; numba's carray counts references."""
-    array = types.Array(pointer.dtype, len(shape), "C")
-
-    def generate(context, builder, signature, args):
-        lengths = cgutils.unpack_tuple(builder, args[1])
-        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
-        itemsize = context.get_constant(types.intp, size)
-        strides = [itemsize]
-        for length in reversed(lengths[1:]):
-            strides.insert(0, builder.mul(strides[0], length))
-        made = context.make_array(array)(context, builder)
-        populate_array(
-            made, data=args[0], shape=lengths, strides=strides, itemsize=itemsize, meminfo=None
-        )
-        return made._getvalue()
-
-    return array(pointer, shape), generate
-
-
-@intrinsic
-def _behind(context, pointer, count):
-    """The pointer to what lies ``count`` numbers behind."""
-
-    def generate(context, builder, signature, args):
-        return builder.gep(args[0], [args[1]])
-
-    return pointer(pointer, count), generate
-
-
-def _registers() -> tuple[int, int]:
-    """Numbers of float32 in this processor's vector registers, and how many sums they may hold."""
-    features = target()[1].split(",")
-    if "+avx512f" in features:
-        return 16, 16
-    if "+avx2" in features:
-        return 8, 8
-    return 4, 16 if "+neon" in features else 8
-
-
-VECTOR, _SUMS = _registers()
+_SUMS = REGISTERS // 2
 FULL, HALF, QUARTER = (max(1, _SUMS // outputs) for outputs in (4, 8, 16))
 """Vectors of pixels of the tiles of 4, 8 and 16 outputs."""
 
@@ -130,54 +74,40 @@ def _tile(outputs: int, vectors: int, rectify: bool = True) -> Any:
 
     def generate(context, builder, signature, args):
         weight, bias, values, result = (
-            context.make_array(kind)(context, builder, value=array).data
-            for kind, array in zip(signature.args[:4], args[:4], strict=True)
+            context.make_array(kind)(context, builder, value=given).data
+            for kind, given in zip(signature.args[:4], args[:4], strict=True)
         )
         output, pixel, width = args[4:]
         number = context.get_data_type(signature.args[0].dtype)
         vector = ir.VectorType(number, VECTOR)
-        undefined = ir.Constant(vector, ir.Undefined)
-        zeros = ir.Constant(ir.VectorType(_INDEX, VECTOR), [0] * VECTOR)
         # arrays are aligned to their numbers only
         align = context.get_abi_sizeof(number)
 
-        def plus(value, offset):
-            return builder.add(value, ir.Constant(value.type, offset))
-
-        def spread(base, index):
-            """The number there, in every place of a vector."""
-            one = builder.load(builder.gep(base, [index]))
-            one = builder.insert_element(undefined, one, ir.Constant(_INDEX, 0))
-            return builder.shuffle_vector(one, undefined, zeros)
-
         def place(base, line, column):
             index = builder.add(builder.mul(line, ir.Constant(line.type, BLOCK)), column)
-            return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
+            return vector_at(builder, base, index)
 
-        lines = [plus(output, number) for number in range(outputs)]
-        columns = [plus(pixel, number * VECTOR) for number in range(vectors)]
+        lines = [plus(builder, output, number) for number in range(outputs)]
+        columns = [plus(builder, pixel, number * VECTOR) for number in range(vectors)]
         # LLVM moves these from the stack to registers
         sums = [[cgutils.alloca_once(builder, vector) for _ in columns] for _ in lines]
         for line, of_line in zip(lines, sums, strict=True):
-            start = spread(bias, line)
+            start = spread(builder, bias, line)
             for total in of_line:
                 builder.store(start, total)
         with cgutils.for_range(builder, width) as loop:
             read = [builder.load(place(values, loop.index, at), align=align) for at in columns]
             for line, of_line in zip(lines, sums, strict=True):
-                factor = spread(weight, builder.add(builder.mul(line, width), loop.index))
+                factor = spread(builder, weight, builder.add(builder.mul(line, width), loop.index))
                 for value, total in zip(read, of_line, strict=True):
-                    product = builder.fmul(factor, value, flags=_CONTRACT)
-                    added = builder.fadd(builder.load(total), product, flags=_CONTRACT)
+                    product = builder.fmul(factor, value, flags=CONTRACT)
+                    added = builder.fadd(builder.load(total), product, flags=CONTRACT)
                     builder.store(added, total)
-        zero = ir.Constant(vector, [0.0] * VECTOR)
         for line, of_line in zip(lines, sums, strict=True):
             for at, total in zip(columns, of_line, strict=True):
                 answer = builder.load(total)
                 if rectify:
-                    # in this order what is no number stays, as in torch
-                    below = builder.fcmp_ordered("<", answer, zero)
-                    answer = builder.select(below, zero, answer)
+                    answer = rectified(builder, answer)
                 builder.store(answer, place(result, line, at), align=align)
         return context.get_dummy_value()
 
@@ -220,6 +150,83 @@ def _last_layer(weight, bias, values, result, padded, count):
         _LAST_VECTOR(weight, bias, values, result, 0, pixel, padded)
 
 
+@intrinsic
+def _scale(context, source, factor, target, count):
+    """target[i] = factor source[i], for i < ``count``, a multiple of ``VECTOR``."""
+
+    def generate(context, builder, signature, args):
+        source, factor, target, count = args
+        align = context.get_abi_sizeof(factor.type)
+        vector = ir.VectorType(factor.type, VECTOR)
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), factor, _FIRST)
+        factors = builder.shuffle_vector(first, first, ir.Constant(_PLACES, [0] * VECTOR))
+        step = count.type(VECTOR)
+        with cgutils.for_range_slice(builder, count.type(0), count, step) as (index, _):
+            value = builder.load(vector_at(builder, source, index), align=align)
+            place = vector_at(builder, target, index)
+            builder.store(builder.fmul(factors, value), place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(source, source.dtype, target, count), generate
+
+
+@intrinsic
+def _add_products(context, matrix, factors, target, rows, columns):
+    """target[o] += sum over i < ``rows`` of factors[i] matrix[i, o], in that order.
+
+    ``columns`` is a multiple of ``VECTOR``.
+    """
+
+    def generate(context, builder, signature, args):
+        matrix, factors, target, rows, columns = args
+        align = context.get_abi_sizeof(target.type.pointee)
+        step = columns.type(VECTOR)
+        with cgutils.for_range_slice(builder, columns.type(0), columns, step) as (column, _):
+            place = vector_at(builder, target, column)
+            total = cgutils.alloca_once_value(builder, builder.load(place, align=align))
+            with cgutils.for_range(builder, rows) as loop:
+                index = builder.add(builder.mul(loop.index, columns), column)
+                value = builder.load(vector_at(builder, matrix, index), align=align)
+                factor = spread(builder, factors, loop.index)
+                product = builder.fmul(factor, value, flags=CONTRACT)
+                added = builder.fadd(builder.load(total), product, flags=CONTRACT)
+                builder.store(added, total)
+            builder.store(builder.load(total), place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(matrix, factors, target, rows, columns), generate
+
+
+@intrinsic
+def _first_layer(context, start, of_y, of_x, rel_y, rel_x, values, width, count):
+    """values[o, p] = relu(start[o] + of_y[o] rel_y[p] + of_x[o] rel_x[p]), by whole vectors of p.
+
+    All are pointers; values (width, BLOCK).
+    """
+
+    def generate(context, builder, signature, args):
+        start, of_y, of_x, rel_y, rel_x, values, width, count = args
+        align = context.get_abi_sizeof(values.type.pointee)
+        step = count.type(VECTOR)
+        with cgutils.for_range_slice(builder, count.type(0), count, step) as (pixel, _):
+            y, x = (
+                builder.load(vector_at(builder, base, pixel), align=align)
+                for base in (rel_y, rel_x)
+            )
+            with cgutils.for_range(builder, width) as loop:
+                total = spread(builder, start, loop.index)
+                for base, value in ((of_y, y), (of_x, x)):
+                    factor = spread(builder, base, loop.index)
+                    product = builder.fmul(factor, value, flags=CONTRACT)
+                    total = builder.fadd(total, product, flags=CONTRACT)
+                index = builder.add(builder.mul(loop.index, width.type(BLOCK)), pixel)
+                place = vector_at(builder, values, index)
+                builder.store(rectified(builder, total), place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(start, of_y, of_x, rel_y, rel_x, values, width, count), generate
+
+
 @_inlined
 def _spread(row_rel, col_rel, rel_y, rel_x):
     """Relative coordinates of a block's pixels, row by row."""
@@ -253,7 +260,7 @@ def query(
         sizes: of the modulation (height, width, channels); of the short code, a layer, a layer
             padded, layers; runs and pairs of rows, of columns; of the tile (height, width).
         modulation_at: (height, width, channels).
-        weights_at: of the short code (width, code), of rel (width, 2), the first bias (width),
+        weights_at: of the short code (code, padded), of rel (width, 2), the first bias (width),
             hidden (depth - 1, padded, padded), their biases (depth - 1, padded), last (4, padded),
             its bias (4), behind each other.
         row_runs_at: first pair, the last's successor, code and first index of each run (4, runs).
@@ -266,72 +273,72 @@ def query(
     height, across_codes, channels, code, width, padded, depth = (
         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
     )  # fmt: skip
-    modulation = _array(modulation_at, (height, across_codes, channels))
-    of_code = _array(weights_at, (width, code))
-    at = width * code
-    of_rel = _array(_behind(weights_at, at), (width, 2))
+    modulation = array(modulation_at, (height, across_codes, channels))
+    at = code * padded
+    of_rel = array(behind(weights_at, at), (width, 2))
     at += width * 2
-    bias = _array(_behind(weights_at, at), (width,))
+    bias = array(behind(weights_at, at), (width,))
     at += width
-    hidden = _array(_behind(weights_at, at), (depth - 1, padded, padded))
+    hidden_at = behind(weights_at, at)
     at += (depth - 1) * padded * padded
-    biases = _array(_behind(weights_at, at), (depth - 1, padded))
+    biases = array(behind(weights_at, at), (depth - 1, padded))
     at += (depth - 1) * padded
-    last = _array(_behind(weights_at, at), (4, padded))
+    last = array(behind(weights_at, at), (4, padded))
     at += 4 * padded
-    last_bias = _array(_behind(weights_at, at), (4,))
+    last_bias = array(behind(weights_at, at), (4,))
 
-    row_runs, row_pairs = _array(row_runs_at, (4, sizes[7])), _array(row_pairs_at, (2, sizes[8]))
-    col_runs, col_pairs = _array(col_runs_at, (4, sizes[9])), _array(col_pairs_at, (2, sizes[10]))
+    row_runs, row_pairs = array(row_runs_at, (4, sizes[7])), array(row_pairs_at, (2, sizes[8]))
+    col_runs, col_pairs = array(col_runs_at, (4, sizes[9])), array(col_pairs_at, (2, sizes[10]))
     row_rel, row_weight, col_rel, col_weight = (
         row_pairs[0],
         row_pairs[1],
         col_pairs[0],
         col_pairs[1],
     )
-    out = _array(out_at, (sizes[11], sizes[12], 3))
+    out = array(out_at, (sizes[11], sizes[12], 3))
 
     # the padding of all stays zero
-    folded = _array(space_at, (depth - 1, padded, padded))
+    folded = array(space_at, (depth - 1, padded, padded))
     at = (depth - 1) * padded * padded
-    shifted = _array(_behind(space_at, at), (depth - 1, padded))
+    shifted = array(behind(space_at, at), (depth - 1, padded))
     at += (depth - 1) * padded
-    values = _array(_behind(space_at, at), (padded, BLOCK))
+    values_at = behind(space_at, at)
+    values = array(values_at, (padded, BLOCK))
     at += padded * BLOCK
-    other = _array(_behind(space_at, at), (padded, BLOCK))
+    other = array(behind(space_at, at), (padded, BLOCK))
     at += padded * BLOCK
-    colours = _array(_behind(space_at, at), (4, BLOCK))
+    colours = array(behind(space_at, at), (4, BLOCK))
     at += 4 * BLOCK
-    rel_y, rel_x = (
-        _array(_behind(space_at, at), (BLOCK,)),
-        _array(_behind(space_at, at + BLOCK), (BLOCK,)),
-    )
+    rel_y_at, rel_x_at = behind(space_at, at), behind(space_at, at + BLOCK)
+    rel_y, rel_x = array(rel_y_at, (BLOCK,)), array(rel_x_at, (BLOCK,))
     at += 2 * BLOCK
-    of_y = _array(_behind(space_at, at), (width,))
-    of_x = _array(_behind(space_at, at + width), (width,))
-    start = _array(_behind(space_at, at + 2 * width), (width,))
+    of_y_at, of_x_at = behind(space_at, at), behind(space_at, at + width)
+    of_y, of_x = array(of_y_at, (width,)), array(of_x_at, (width,))
+    start_at = behind(space_at, at + 2 * width)
+    start = array(start_at, (padded,))
 
-    zero = last_bias[3] * 0
-    one = zero + 1
+    # of the arrays' type: a number of Python's would make all that it touches float64
+    one = bias.dtype.type(1)
     for a in range(row_runs.shape[1]):
         row_start, row_stop = row_runs[0, a], row_runs[1, a]
         for b in range(col_runs.shape[1]):
             col_start, col_stop = col_runs[0, b], col_runs[1, b]
             m = modulation[row_runs[2, a], col_runs[2, b]]
             for o in range(width):
+                start[o] = bias[o]
+            code_at = (row_runs[2, a] * across_codes + col_runs[2, b]) * channels
+            _add_products(weights_at, behind(modulation_at, code_at), start_at, code, padded)
+            for o in range(width):
                 scale = one + m[code + o]
-                total = bias[o]
-                for i in range(code):
-                    total += of_code[o, i] * m[i]
-                start[o] = scale * total + m[code + depth * width + o]
+                start[o] = scale * start[o] + m[code + depth * width + o]
                 of_y[o] = scale * of_rel[o, 0]
                 of_x[o] = scale * of_rel[o, 1]
             for layer in range(depth - 1):
                 at = code + (layer + 1) * width
                 for o in range(width):
                     scale = one + m[at + o]
-                    for i in range(padded):
-                        folded[layer, o, i] = scale * hidden[layer, o, i]
+                    line = (layer * padded + o) * padded
+                    _scale(behind(hidden_at, line), scale, behind(space_at, line), padded)
                     shifted[layer, o] = scale * biases[layer, o] + m[at + depth * width + o]
             columns = col_stop - col_start
             across = min(columns, BLOCK)
@@ -342,10 +349,9 @@ def query(
                     length = min(across, col_stop - col)
                     count = lines * length
                     _spread(row_rel[row : row + lines], col_rel[col : col + length], rel_y, rel_x)
-                    for o in range(width):
-                        s, y, x = start[o], of_y[o], of_x[o]
-                        for p in range(count):
-                            values[o, p] = max(s + y * rel_y[p] + x * rel_x[p], zero)
+                    _first_layer(
+                        start_at, of_y_at, of_x_at, rel_y_at, rel_x_at, values_at, width, count
+                    )
                     for layer in range(depth - 1):
                         if layer % 2 == 0:
                             _hidden_layer(

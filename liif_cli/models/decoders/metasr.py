@@ -76,8 +76,8 @@ class MetaSR(nn.Module):
         return -(-axis.n_in // (2 * axis.n_out)) + 1
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
-        """Feat with its border, feat as channels last, and the image where there is a skip."""
-        return 4 * (2 * self.channels + 3)
+        """Feat with its border, and the image where there is a skip."""
+        return 4 * (self.channels + 3)
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
         """The result twice, unfolded codes and their matrices, and the hidden layer of a block."""

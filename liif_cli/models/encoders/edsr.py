@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +21,7 @@ from liif_cli.models.bands import (
 )
 from liif_cli.models.base import Published
 from liif_cli.models.blocks import MLP, ResBlock, conv3x3, lowered
+from liif_cli.models.device import with_numba
 
 TOLD = 32
 """Length of the code that is made of the level of loss."""
@@ -68,6 +69,15 @@ class EDSR(nn.Module):
     def forward(self, image: torch.Tensor, cleanup: torch.Tensor | None = None) -> torch.Tensor:
         """Feat of images; ``cleanup`` (N,) in [0, 100] is how lossy each is, None is 0."""
         lower = self._dtype
+        compiled = None
+        if not (self.takes_cleanup or torch.is_grad_enabled() or image.device.type == "meta"):
+            compiled = self._compiled()
+        if compiled is not None:
+            shallow = self.head(image).contiguous(memory_format=torch.channels_last)
+            added: torch.Tensor = compiled.add_body(
+                shallow, list(self._convs())[1:], self.res_scale
+            )
+            return added
         if not self.takes_cleanup and in_bands(image, self.channels, lower):
             return self._in_bands(image)
         shallow = self.head(image)
@@ -93,6 +103,16 @@ class EDSR(nn.Module):
         Of bfloat16 on a CPU; sums are in float32 then, and convolutions in bfloat16.
         """
         return (self.head,)
+
+    def _compiled(self) -> Any:
+        """The module of compiled code for the layers behind the first, None where torch runs them.
+
+        It goes through them depth first as well, with half of the multiplications.
+        """
+        compiled = compiled_body()
+        weight = next(self.body.parameters())
+        takes = compiled is not None and compiled.takes(self.channels, weight.dtype, weight.device)
+        return compiled if takes else None
 
     def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
         """Feat of large images, depth first; see ``models.bands``."""
@@ -147,15 +167,31 @@ class EDSR(nn.Module):
         """Peak bytes of float32 activations an LR pixel: shallow, a block's input, two inside."""
         return 4 * 4 * self.channels
 
+    @property
+    def bands_only(self) -> bool:
+        """Whether small images go in bands as well."""
+        return self._compiled() is not None
+
     def bands_bytes(self) -> tuple[int, int]:
         """Bytes in bands of rows: of the rows kept, per column of a float32 run; of the bands.
 
         Each convolution keeps two rows of its input, a block two of its own input, and the first
         layer's result waits for the last one. A convolution in work has its input once more with
         the rows kept before, its result, and what that is added to. oneDNN keeps two heights of
-        each, those of the first and the last band.
+        each, those of the first and the last band. Compiled code has its rows in one piece.
         """
         blocks = len(self.body) - 1
+        if (compiled := self._compiled()) is not None:
+            bytes_: tuple[int, int] = compiled.space_bytes(self.channels, 2 * blocks + 1)
+            return bytes_
         convs = 2 * blocks + 2
         rows = 2 * convs + 2 * blocks + self.radius
         return 4 * self.channels * rows, 5 * BAND_BYTES + 2 * convs * PRIMITIVE_BYTES
+
+
+@cache
+def compiled_body() -> Any:
+    """The module of the body's compiled kernel, or None where numba is not installed."""
+    return with_numba(
+        "liif_cli.models.encoders.winograd", "edsr encodes with torch, at half the speed"
+    )

@@ -1,0 +1,125 @@
+"""What compiled kernels share: this processor's vectors, arrays by pointer, and how they compile.
+
+Imports numba, and is itself imported only where there is no machine code of a kernel yet. Kernels
+take pointers, return nothing, raise nothing and allocate nothing, so that their machine code needs
+nothing of numba when it runs (see ``liif_cli.models.machine_code``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, compiler, cpu
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from liif_cli.models.machine_code import Compiled, MachineCode, registers
+
+CONTRACT = ("contract",)
+"""Of a product and a sum that may become one instruction."""
+_INDEX = ir.IntType(32)
+
+
+def inlined(fastmath: Set[str] = frozenset()) -> Callable[[Any], Any]:
+    """The decorator of functions that kernels call."""
+    # _nrt: numba counts no references and allocates nothing
+    decorated: Callable[[Any], Any] = numba.njit(
+        nogil=True, fastmath=set(fastmath), error_model="numpy", _nrt=False
+    )
+    return decorated
+
+
+def compile_kernel(
+    function: Any, arguments: tuple[Any, ...], fastmath: Set[str] = frozenset()
+) -> Compiled:
+    """Compiles a kernel for arguments of numba's types."""
+    flags = compiler.Flags()
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.release_gil = True
+    flags.error_model = "numpy"
+    flags.fastmath = cpu.FastMathOptions(set(fastmath))
+    made = compiler.compile_extra(
+        cpu_target.typing_context,
+        cpu_target.target_context,
+        function,
+        arguments,
+        types.void,
+        flags,
+        {},
+    )
+    library, symbol = made.library, made.fndesc.llvm_func_name
+    address = library.get_pointer_to_function(symbol)
+    _, _, (content, _) = library.serialize_using_object_code()
+    module = library._final_module
+    asks_for = [
+        named.name
+        for named in (*module.functions, *module.global_variables)
+        if named.is_declaration
+    ]
+    return Compiled(MachineCode(symbol, module.triple, content), address, asks_for, library)
+
+
+@intrinsic
+def array(context, pointer, shape):
+    """The numbers from a pointer on as a contiguous array; numba's carray counts references."""
+    kind = types.Array(pointer.dtype, len(shape), "C")
+
+    def generate(context, builder, signature, args):
+        lengths = cgutils.unpack_tuple(builder, args[1])
+        size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+        itemsize = context.get_constant(types.intp, size)
+        strides = [itemsize]
+        for length in reversed(lengths[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        made = context.make_array(kind)(context, builder)
+        populate_array(
+            made, data=args[0], shape=lengths, strides=strides, itemsize=itemsize, meminfo=None
+        )
+        return made._getvalue()
+
+    return kind(pointer, shape), generate
+
+
+@intrinsic
+def behind(context, pointer, count):
+    """The pointer to what lies ``count`` numbers behind."""
+
+    def generate(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, count), generate
+
+
+VECTOR, REGISTERS = registers()
+
+
+def spread(builder, base, index, count=VECTOR):
+    """LLVM: the number there, in every place of a vector."""
+    number = base.type.pointee
+    undefined = ir.Constant(ir.VectorType(number, count), ir.Undefined)
+    zeros = ir.Constant(ir.VectorType(_INDEX, count), [0] * count)
+    one = builder.load(builder.gep(base, [index]))
+    one = builder.insert_element(undefined, one, ir.Constant(_INDEX, 0))
+    return builder.shuffle_vector(one, undefined, zeros)
+
+
+def vector_at(builder, base, index, count=VECTOR):
+    """LLVM: the pointer to the vector that begins there."""
+    vector = ir.VectorType(base.type.pointee, count)
+    return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
+
+
+def rectified(builder, value):
+    """LLVM: max(value, 0) of a vector; what is no number stays, as in torch."""
+    zero = ir.Constant(value.type, [0.0] * value.type.count)
+    return builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
+
+
+def plus(builder, value, offset):
+    """LLVM: a whole number and a constant."""
+    return builder.add(value, ir.Constant(value.type, offset))
