@@ -196,7 +196,7 @@ class Batch:
         self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
         _check_cleanup(spec, self.loaded)
-        self.spec = dataclasses.replace(spec, cell=_cell(spec, self.loaded))
+        self.spec = dataclasses.replace(spec, cell=_cell_policy(spec, self.loaded))
         self.model = self.loaded.model.in_precision(PRECISION_DTYPES[self.precision])
         if spec.precision == "auto" and device.type == "cpu" and has_bf16(device):
             log.info("this processor has bfloat16: --precision bf16 is faster, and near fp32")
@@ -484,7 +484,7 @@ def _check_cleanup(spec: RenderSpec, loaded: LoadedModel) -> None:
         )
 
 
-def _cell(spec: RenderSpec, loaded: LoadedModel) -> CellPolicy:
+def _cell_policy(spec: RenderSpec, loaded: LoadedModel) -> CellPolicy:
     """The policy for a model; an interpolation kernel has no pixel size to be told."""
     if loaded.model.encoder is None:
         if spec.cell is not None:

@@ -67,10 +67,10 @@ def preview_sheet(
                     shown(upscale_source(model, source, dataclasses.replace(one, roi=roi)), info)
                     for model, one in ((plain, kernel), (loaded, spec))
                 ]
-            cells.append(_cell(name, tiles))
+            cells.append(_framed(name, tiles))
         except Exception as error:
             errors[name] = one_line(error)
-            cells.append(_cell(name, [], errors[name]))
+            cells.append(_framed(name, [], errors[name]))
         told(number)
     return _sheet(cells), errors
 
@@ -110,7 +110,7 @@ def _unit(values: Pixels, dtype: np.dtype[np.generic]) -> npt.NDArray[np.float64
     return np.clip((exact - low) / (high - low), 0, 1)
 
 
-def _cell(name: str, tiles: Sequence[Canvas], error: str = "") -> Canvas:
+def _framed(name: str, tiles: Sequence[Canvas], error: str = "") -> Canvas:
     """Two tiles side by side above a line of text."""
     height, width = TILE
     canvas = np.full((height + _LABEL + 4, 2 * width + 4, 3), _PAPER, np.uint8)

@@ -104,7 +104,7 @@ def make_plan(
             model=spec.model,
             device=machine.device,
             precision=precision,
-            cell=_cell(spec, (height, width), out_shape),
+            cell=_cell_at(spec, (height, width), out_shape),
             via=spec.via,
             self_ensemble=spec.self_ensemble,
             radius=cost.radius,
@@ -171,7 +171,7 @@ def _cleanup(spec: RenderSpec, source: InputFacts, cost: ModelCost) -> float:
     return source.cleanup if spec.cleanup is None else spec.cleanup
 
 
-def _cell(spec: RenderSpec, in_shape: tuple[int, int], out_shape: tuple[int, int]) -> CellPolicy:
+def _cell_at(spec: RenderSpec, in_shape: tuple[int, int], out_shape: tuple[int, int]) -> CellPolicy:
     """The policy as far as it changes the cells at the scale at which the network is asked."""
     if spec.via is not None:
         out_shape = SizeRequest(scale=(spec.via, spec.via)).output_shape(*in_shape)

@@ -112,7 +112,9 @@ class AxisMembers:
         return matrix
 
 
-def sides(axis: AxisSlice, local_ensemble: bool) -> list[tuple[IntArray, FloatArray, FloatArray]]:
+def members_by_side(
+    axis: AxisSlice, local_ensemble: bool
+) -> list[tuple[IntArray, FloatArray, FloatArray]]:
     """(code, rel, weight) of every output index, for each of its one or two members."""
     if not local_ensemble:
         return [(axis.nearest, axis.rel_nearest, np.ones(len(axis), np.float32))]
@@ -124,7 +126,7 @@ def sides(axis: AxisSlice, local_ensemble: bool) -> list[tuple[IntArray, FloatAr
 
 def axis_members(axis: AxisSlice, local_ensemble: bool) -> AxisMembers:
     """The members of an axis that weigh anything."""
-    parts = sides(axis, local_ensemble)
+    parts = members_by_side(axis, local_ensemble)
     index = np.tile(np.arange(len(axis), dtype=np.int64), len(parts))
     code, rel, weight = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     kept = np.flatnonzero(weight)

@@ -26,7 +26,7 @@ from liif_cli.models.decoders.ensemble import (
     LocalEnsemble,
     axis_members,
     bilinear,
-    sides,
+    members_by_side,
 )
 from liif_cli.models.device import upload
 from liif_cli.models.members import TrainMembers
@@ -195,8 +195,8 @@ class LIIF(LocalEnsemble):
         first, device = latent.first, latent.first.device
         out_dtype = torch.promote_types(first.dtype, torch.float32)
         _, of_rel, _ = self._first_weights()
-        col_sides = [_on(device, *side) for side in sides(cols, self.local_ensemble)]
-        row_sides = [_on(device, *side) for side in sides(rows, self.local_ensemble)]
+        col_sides = [_on(device, *side) for side in members_by_side(cols, self.local_ensemble)]
+        row_sides = [_on(device, *side) for side in members_by_side(rows, self.local_ensemble)]
         of_cols = [(rel[:, None] * of_rel[:, 1]).to(first.dtype) for _, rel, _ in col_sides]
         planes = torch.zeros(3, len(rows), len(cols), dtype=out_dtype, device=device)
         step = max(1, DEVICE_BLOCK_ROWS // len(cols))
