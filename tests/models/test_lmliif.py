@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from liif_cli.models.decoders.lmliif import LMLIIF, compiled_kernel
 from liif_cli.models.device import use_full_precision
 from liif_cli.models.model import Model, ModelSpec, Part, via_model
 from liif_cli.testing.rendering import well_defined
+from tests.models.processors import run_on
 from tests.reference.plain_lmliif import plain_lmliif
 
 PATHS = ["compiled", "torch", "device"]
@@ -225,7 +224,6 @@ def test_modulations_that_do_not_fit_the_render_mlp_are_refused(tmp_path: Any) -
 def test_a_missing_numba_is_said_and_made_up_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import sys
 
     compiled_kernel.cache_clear()
     monkeypatch.setitem(sys.modules, "liif_cli.models.decoders.lmliif_compiled", None)
@@ -265,12 +263,4 @@ def test_the_tiles_of_older_processors(
 ) -> None:
     if compiled_kernel() is None:
         pytest.skip("numba is not installed")
-    target = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(vector)],
-        env={**os.environ, **target, "NUMBA_CACHE_DIR": str(tmp_path)},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run_on(processor, features, tmp_path, ELSEWHERE, vector)

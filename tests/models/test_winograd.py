@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +14,7 @@ pytest.importorskip("numba")
 from liif_cli.models import machine_code
 from liif_cli.models.encoders import edsr, winograd
 from liif_cli.models.encoders.edsr import EDSR
+from tests.models.processors import run_on
 
 SHAPES = [(1, 1), (1, 9), (2, 2), (3, 5), (5, 4), (7, 1), (13, 6), (16, 96), (17, 97), (40, 201)]
 
@@ -154,26 +153,11 @@ print(hashlib.sha256(feat.numpy().tobytes()).hexdigest())
 """
 
 
-def elsewhere(folder: Path, vector: int, processor: str, features: str) -> str:
-    """The digest of features that a process computes with code for another processor."""
-    target = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(vector)],
-        env={**os.environ, **target, "NUMBA_CACHE_DIR": str(folder)},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86_64")
 def test_the_vectors_of_older_processors(tmp_path: Path) -> None:
-    haswell = elsewhere(tmp_path, 8, "haswell", "+avx,+avx2,+fma")
-    assert elsewhere(tmp_path, 4, "nehalem", "+sse2,+sse4.2")
+    haswell = run_on("haswell", "+avx,+avx2,+fma", tmp_path, ELSEWHERE, 8)
+    assert run_on("nehalem", "+sse2,+sse4.2", tmp_path, ELSEWHERE, 4)
     if machine_code.registers()[0] == 16:
         # with fused multiply-adds, results do not depend on the processor
-        name, features = machine_code.target()
-        assert elsewhere(tmp_path, 16, name, features) == haswell
+        assert run_on(*machine_code.target(), tmp_path, ELSEWHERE, 16) == haswell
