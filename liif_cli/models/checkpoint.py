@@ -206,15 +206,18 @@ def _own_key(key: str) -> str:
 
 
 def _published_spec(path: Path, name: str, args: Mapping[str, Any]) -> ModelSpec:
-    of_encoder = args["encoder_spec"]
-    encoder = _part(path, ENCODERS, str(of_encoder["name"]), of_encoder.get("args") or {})
-    if not (of_encoder.get("args") or {}).get("no_upsampling", False):
+    encoder = str(args["encoder_spec"]["name"])
+    of_encoder = args["encoder_spec"].get("args") or {}
+    if not of_encoder.get("no_upsampling", False):
         raise CheckpointError(
-            f"{path}: its encoder {of_encoder['name']!r}",
+            f"{path}: its encoder {encoder!r}",
             got="one that upsamples",
             expected="no_upsampling: True",
         )
-    return ModelSpec(encoder=encoder, decoder=_part(path, DECODERS, name, args))
+    return ModelSpec(
+        encoder=_part(path, ENCODERS, encoder, of_encoder),
+        decoder=_part(path, DECODERS, name, args),
+    )
 
 
 def _part(path: Path, registry: Registry, name: str, args: Mapping[str, Any]) -> Part:
@@ -223,7 +226,14 @@ def _part(path: Path, registry: Registry, name: str, args: Mapping[str, Any]) ->
     for own in registry:
         published: Published = getattr(registry.load(own), "published", {})
         if name in published:
-            return Part(own, published[name](args))
+            try:
+                return Part(own, published[name](args))
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{path}: its {registry.kind} {name!r}",
+                    got=_one_line(error),
+                    expected=f"arguments that {own!r} takes",
+                ) from error
         known += published
     raise CheckpointError(
         f"{path}: its {registry.kind}", got=repr(name), expected="one of " + ", ".join(known)

@@ -98,19 +98,23 @@ def behind(context, pointer, count):
 VECTOR, REGISTERS = registers()
 
 
-def spread(builder, base, index, count=VECTOR):
+def everywhere(builder, number):
+    """LLVM: a vector of that number in every place."""
+    undefined = ir.Constant(ir.VectorType(number.type, VECTOR), ir.Undefined)
+    one = builder.insert_element(undefined, number, _INDEX(0))
+    return builder.shuffle_vector(
+        one, undefined, ir.Constant(ir.VectorType(_INDEX, VECTOR), [0] * VECTOR)
+    )
+
+
+def spread(builder, base, index):
     """LLVM: the number there, in every place of a vector."""
-    number = base.type.pointee
-    undefined = ir.Constant(ir.VectorType(number, count), ir.Undefined)
-    zeros = ir.Constant(ir.VectorType(_INDEX, count), [0] * count)
-    one = builder.load(builder.gep(base, [index]))
-    one = builder.insert_element(undefined, one, ir.Constant(_INDEX, 0))
-    return builder.shuffle_vector(one, undefined, zeros)
+    return everywhere(builder, builder.load(builder.gep(base, [index])))
 
 
-def vector_at(builder, base, index, count=VECTOR):
+def vector_at(builder, base, index):
     """LLVM: the pointer to the vector that begins there."""
-    vector = ir.VectorType(base.type.pointee, count)
+    vector = ir.VectorType(base.type.pointee, VECTOR)
     return builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
 
 

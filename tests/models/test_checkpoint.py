@@ -272,7 +272,7 @@ def test_wrong_shape_is_named(own: Path) -> None:
         ({"args": {"encoder_spec": {"name": "rdn", "args": {}}}}, "upsamples"),
         (
             {"args": {**PUBLISHED_ARGS, "imnet_spec": {"name": "siren", "args": {"out_dim": 3}}}},
-            "siren",
+            "its decoder 'liif': got not an mlp of 3 outputs, but {'name': 'siren'",
         ),
     ],
 )

@@ -57,7 +57,7 @@ class LIIFLatent:
 def _arguments(published: Mapping[str, Any]) -> dict[str, Any]:
     imnet = published["imnet_spec"]
     if imnet["name"] != "mlp" or imnet["args"]["out_dim"] != 3:
-        raise ValueError(f"imnet {imnet!r}, not an mlp of 3 outputs,"[:160])
+        raise ValueError(f"not an mlp of 3 outputs, but {imnet!r}")
     switches = ("local_ensemble", "feat_unfold", "cell_decode")
     return {
         "hidden": [int(width) for width in imnet["args"]["hidden_list"]],

@@ -26,6 +26,7 @@ from liif_cli.models.vectors import (
     array,
     behind,
     compile_kernel,
+    everywhere,
     inlined,
     plus,
     rectified,
@@ -36,7 +37,6 @@ from liif_cli.models.vectors import (
 BLOCK = 128
 """Pixels of a block: two layers' values and the folded matrices stay in the first-level cache."""
 
-_FIRST, _PLACES = ir.IntType(32)(0), ir.VectorType(ir.IntType(32), VECTOR)
 _FAST = {"contract", "nsz", "arcp"}
 _inlined = inlined(_FAST)
 
@@ -157,9 +157,7 @@ def _scale(context, source, factor, target, count):
     def generate(context, builder, signature, args):
         source, factor, target, count = args
         align = context.get_abi_sizeof(factor.type)
-        vector = ir.VectorType(factor.type, VECTOR)
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), factor, _FIRST)
-        factors = builder.shuffle_vector(first, first, ir.Constant(_PLACES, [0] * VECTOR))
+        factors = everywhere(builder, factor)
         step = count.type(VECTOR)
         with cgutils.for_range_slice(builder, count.type(0), count, step) as (index, _):
             value = builder.load(vector_at(builder, source, index), align=align)

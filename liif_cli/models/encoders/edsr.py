@@ -69,20 +69,19 @@ class EDSR(nn.Module):
     def forward(self, image: torch.Tensor, cleanup: torch.Tensor | None = None) -> torch.Tensor:
         """Feat of images; ``cleanup`` (N,) in [0, 100] is how lossy each is, None is 0."""
         lower = self._dtype
-        compiled = None
-        if not (self.takes_cleanup or torch.is_grad_enabled() or image.device.type == "meta"):
-            compiled = self._compiled()
+        told = self.takes_cleanup
+        compiled = None if told or torch.is_grad_enabled() else self._compiled()
         if compiled is not None:
             shallow = self.head(image).contiguous(memory_format=torch.channels_last)
             added: torch.Tensor = compiled.add_body(
                 shallow, list(self._convs())[1:], self.res_scale
             )
             return added
-        if not self.takes_cleanup and in_bands(image, self.channels, lower):
+        if not told and in_bands(image, self.channels, lower):
             return self._in_bands(image)
         shallow = self.head(image)
         code: torch.Tensor | None = None
-        if self.takes_cleanup:
+        if told:
             code = self._code(image.new_zeros(len(image)) if cleanup is None else cleanup)
         *blocks, last = self.body.children()
         feat = shallow

@@ -54,6 +54,15 @@ def compiled(kind: str) -> Compiled:
     return compile_kernel(add_body, (indices, indices, numbers, numbers, numbers))
 
 
+def _four(builder, base, index, step):
+    """LLVM: four vectors, ``step`` numbers from each other."""
+    vectors = []
+    for _ in range(4):
+        vectors.append(builder.load(vector_at(builder, base, index), align=_ALIGN))
+        index = builder.add(index, step)
+    return vectors
+
+
 @intrinsic
 def _at(context, pointer, index):
     """The number there."""
@@ -104,14 +113,9 @@ def _transform(context, source, rows, target, stride, channels):
         add, sub = builder.fadd, builder.fsub
         step = ir.Constant(channels.type, VECTOR)
         with cgutils.for_range_slice(builder, step.type(0), channels, step) as (channel, _):
-            inputs = []
-            for start in starts:
-                index, row = builder.add(start, channel), []
-                for _ in range(4):
-                    row.append(builder.load(vector_at(builder, source, index), align=_ALIGN))
-                    index = builder.add(index, channels)
-                inputs.append(row)
-            first, second, third, fourth = inputs
+            first, second, third, fourth = (
+                _four(builder, source, builder.add(start, channel), channels) for start in starts
+            )
             of_rows = (
                 [sub(a, c) for a, c in zip(first, third, strict=True)],
                 [add(b, c) for b, c in zip(second, third, strict=True)],
@@ -209,14 +213,10 @@ def _finished(adds):
         add, sub = builder.fadd, builder.fsub
         step = ir.Constant(channels.type, VECTOR)
         with cgutils.for_range_slice(builder, step.type(0), channels, step) as (channel, _):
-            index, places = channel, []
-            for _ in range(4):
-                row = []
-                for _ in range(4):
-                    row.append(builder.load(vector_at(builder, products, index), align=_ALIGN))
-                    index = builder.add(index, stride)
-                places.append(row)
-            first, second, third, fourth = places
+            rows = [builder.mul(stride, stride.type(4 * row)) for row in range(4)]
+            first, second, third, fourth = (
+                _four(builder, products, builder.add(channel, row), stride) for row in rows
+            )
             of_rows = (
                 [add(add(a, b), c) for a, b, c in zip(first, second, third, strict=True)],
                 [sub(sub(b, c), d) for b, c, d in zip(second, third, fourth, strict=True)],
