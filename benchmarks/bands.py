@@ -1,7 +1,7 @@
 """What does an encoder gain by going through its layers in bands of rows, and by compiled code?
 
 A window of random pixels, an encoder of random weights: layer by layer, in bands of torch
-(``models/bands.py``), and by the compiled kernel (``models/encoders/winograd.py``), in one run.
+(``models/bands.py``), and by the compiled kernel (``models/encoders/edsr_kernel.py``), in one run.
 Wall time of one thread, best of N, and the largest difference of the features from those of torch.
 
     python -m benchmarks.bands [--encoder small baseline] [--side N ...] [--precision fp32 bf16]

@@ -23,7 +23,9 @@ from llvmlite import binding
 
 log = logging.getLogger(__name__)
 
-_SHARED = Path(__file__).with_name("vectors.py")
+_SHARED = [
+    Path(__file__).with_name(name) for name in ("vectors.py", "winograd.py", "winograd_kernel.py")
+]
 """What the kernels' sources are compiled with."""
 _MAGIC = b"liif machine code 1"
 _lock = threading.Lock()
@@ -140,9 +142,13 @@ def target() -> tuple[str, str]:
     """The processor that code is compiled for (numba's settings may name it), and its features."""
     name = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
     features = os.environ.get("NUMBA_CPU_FEATURES")
-    if features is None:
-        features = binding.get_host_cpu_features().flatten()
-    return name, features
+    return name, _host_features() if features is None else features
+
+
+@cache
+def _host_features() -> str:
+    features: str = binding.get_host_cpu_features().flatten()
+    return features
 
 
 def registers() -> tuple[int, int]:
@@ -164,7 +170,7 @@ def aligned(count: int, kind: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def _key(source: Path, variant: str) -> str:
-    texts = (path.read_text("utf-8") for path in (source, _SHARED))
+    texts = (path.read_text("utf-8") for path in (source, *_SHARED))
     parts = (*texts, variant, *target(), version("numba"), version("llvmlite"))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

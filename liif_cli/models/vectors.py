@@ -22,6 +22,8 @@ from liif_cli.models.machine_code import Compiled, MachineCode, registers
 
 CONTRACT = ("contract",)
 """Of a product and a sum that may become one instruction."""
+ALIGN = 4
+"""Bytes: arrays are aligned to their numbers only."""
 _INDEX = ir.IntType(32)
 
 
@@ -127,3 +129,39 @@ def rectified(builder, value):
 def plus(builder, value, offset):
     """LLVM: a whole number and a constant."""
     return builder.add(value, ir.Constant(value.type, offset))
+
+
+@intrinsic
+def number_at(context, pointer, index):
+    """The number there."""
+
+    def generate(context, builder, signature, args):
+        return builder.load(builder.gep(args[0], [args[1]]))
+
+    return pointer.dtype(pointer, index), generate
+
+
+@intrinsic
+def put_number(context, pointer, index, value):
+    """Set the number there."""
+
+    def generate(context, builder, signature, args):
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(pointer, index, pointer.dtype), generate
+
+
+@intrinsic
+def copy_numbers(context, source, target, count):
+    """Copy numbers, a multiple of ``VECTOR``."""
+
+    def generate(context, builder, signature, args):
+        source, target, count = args
+        step = ir.Constant(count.type, VECTOR)
+        with cgutils.for_range_slice(builder, step.type(0), count, step) as (index, _):
+            vector = builder.load(vector_at(builder, source, index), align=ALIGN)
+            builder.store(vector, vector_at(builder, target, index), align=ALIGN)
+        return context.get_dummy_value()
+
+    return types.void(source, target, count), generate

@@ -7,7 +7,6 @@ A pixel's weights are separable, w = w_y[row] * w_x[col], so that a tile is a se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -79,11 +78,16 @@ class AxisMembers:
     def __len__(self) -> int:
         return len(self.index)
 
-    def runs(self) -> list[slice]:
-        """Runs of pairs of one code and consecutive indices, as slices of the arrays."""
+    def bounds(self) -> tuple[IntArray, IntArray]:
+        """Where the runs of pairs of one code and consecutive indices begin, and where they end."""
         new = (np.diff(self.code) != 0) | (np.diff(self.index) != 1)
-        bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(self)]
-        return [slice(start, stop) for start, stop in pairwise(bounds)]
+        inner = np.flatnonzero(new) + 1
+        return np.append(0, inner), np.append(inner, len(self))
+
+    def runs(self) -> list[slice]:
+        """Those runs, as slices of the arrays."""
+        starts, stops = self.bounds()
+        return [slice(*pair) for pair in zip(starts.tolist(), stops.tolist(), strict=True)]
 
     def within(self, start: int, stop: int) -> AxisMembers:
         """The pairs of output indices start..stop, counted from ``start``."""

@@ -15,6 +15,7 @@ the CPU's cache, or on an accelerator a million pairs at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -36,7 +37,8 @@ from liif_cli.models.device import upload, with_numba
 from liif_cli.models.members import TrainMembers
 from liif_cli.models.onednn import linear
 
-Answer = Callable[[torch.Tensor, AxisMembers, AxisMembers, torch.Tensor], None]
+Answer = Callable[[torch.Tensor, AxisMembers, torch.Tensor], None]
+"""Adds to a tile the colours of a band's modulations, of pairs of output rows and its codes."""
 
 BLOCK_PAIRS = 1 << 13
 """(pixel, member) pairs of a block of the torch path on the CPU: its buffers stay in the cache."""
@@ -52,11 +54,13 @@ DEVICE_BAND_CODES = 1 << 16
 @dataclass(frozen=True)
 class LMLIIFLatent:
     """Feat (1, C, h, w) of a window, channels last; the image (3, h, w) where the model has the
-    skip; the cell (2,), float32 (float64 beside feat of float64)."""
+    skip; the cell (2,), float32 (float64 beside feat of float64); the latent MLP's weights as the
+    compiled kernel takes them, where it does."""
 
     feat: torch.Tensor
     image: torch.Tensor | None
     cell: torch.Tensor
+    packed: Any
 
 
 class LMLIIF(LocalEnsemble):
@@ -105,11 +109,21 @@ class LMLIIF(LocalEnsemble):
         return 4 * 3
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
-        """The result, a band's modulations with the widest layer on the way, and a block."""
-        widest = max(layer.out_features for layer in self.latent.linears)
-        band = BAND_CODES * (widest + self.modulations)
-        block = BLOCK_PAIRS * 2 * (self.modulations + self.width)
-        return 4 * (6 * height * width + band + block)
+        """The result, a band's modulations, and what they and the colours are made in.
+
+        Where torch makes them, that is the widest layer of the band, and a block of pixels.
+        """
+        numbers = 6 * height * width + BAND_CODES * self.modulations
+        widths = [layer.out_features for layer in self.latent.linears]
+        if compiled := self._compiled_latent():
+            columns = math.ceil(width / scale[1]) + 2
+            numbers += compiled.space(self.channels, widths, (0, columns))
+        else:
+            numbers += BAND_CODES * max(widths)
+        on_cpu = self.latent.linears[0].weight.device.type == "cpu"
+        if not (on_cpu and compiled_kernel()):
+            numbers += BLOCK_PAIRS * 2 * (self.modulations + self.width)
+        return 4 * numbers
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
         """The latent MLP a code; the render MLP a pixel and member."""
@@ -127,26 +141,53 @@ class LMLIIF(LocalEnsemble):
 
     def _modulate(self, feat: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
         """Short code and modulations (N, h, w, modulations); ``cell`` is (N, 2)."""
-        first, *layers = self.latent.linears
-        side = self.unfolded_side
-        bias: torch.Tensor = first.bias
-        of_cell = None
-        if self.cell_decode:
-            of_cell = cell.to(bias.dtype) @ first.weight[:, self.code_channels :].t()
-            if len(cell) == 1:  # a pass over all codes less
-                bias, of_cell = bias + of_cell[0], None
-        of_code = first.weight[:, : self.code_channels].reshape(-1, self.channels, side, side)
+        of_code, bias, of_cell = self._latent_first(cell)
         hidden = F.conv2d(
             feat.contiguous(memory_format=torch.channels_last),
             of_code.contiguous(memory_format=torch.channels_last),
             bias,
-            padding=side // 2,
+            padding=self.unfolded_side // 2,
         ).permute(0, 2, 3, 1)
         if of_cell is not None:
             hidden = hidden + of_cell.to(hidden.dtype)[:, None, None]
-        for layer in layers:
+        for layer in self.latent.linears[1:]:
             hidden = linear(layer, F.relu(hidden, inplace=True))
         return hidden
+
+    def _latent_first(
+        self, cell: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """The latent MLP's first weights as a convolution's (O, C, side, side), its bias, and what
+        the cells (N, 2) add to each image's: None where the bias has it, of one image."""
+        first = self.latent.linears[0]
+        side = self.unfolded_side
+        of_code = first.weight[:, : self.code_channels].reshape(-1, self.channels, side, side)
+        bias: torch.Tensor = first.bias
+        if not self.cell_decode:
+            return of_code, bias, None
+        of_cell = cell.to(bias.dtype) @ first.weight[:, self.code_channels :].t()
+        # a pass over all codes less
+        return (of_code, bias + of_cell[0], None) if len(cell) == 1 else (of_code, bias, of_cell)
+
+    def _compiled_latent(self) -> Any:
+        """The module of the latent MLP's compiled kernel, None where torch runs it."""
+        layers = self.latent.linears
+        weight = layers[0].weight
+        widths = [layer.out_features for layer in layers]
+        compiled = compiled_latent() if self.feat_unfold else None
+        takes = compiled is not None and compiled.takes(
+            self.channels, widths, weight.dtype, weight.device
+        )
+        return compiled if takes else None
+
+    def _packed_latent(self, feat: torch.Tensor, cell: torch.Tensor) -> Any:
+        """The latent MLP's weights for the compiled kernel, None where torch runs it."""
+        first, *others = self.latent.linears
+        compiled = self._compiled_latent() if feat.dtype == first.weight.dtype else None
+        if compiled is None:
+            return None
+        of_code, bias, _ = self._latent_first(cell[None])
+        return compiled.packed(of_code, bias, others)
 
     def _first_layer(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """The render MLP's first weights of the short code, of rel, of cell: (width, ...)."""
@@ -168,19 +209,13 @@ class LMLIIF(LocalEnsemble):
         """Keeps feat: modulations, ten times as large, are made for the codes of each query."""
         laid_out = feat.contiguous(memory_format=torch.channels_last)
         told = torch.tensor(cell, dtype=_exact(feat.dtype), device=feat.device)
-        return LMLIIFLatent(laid_out, image[0] if self.skip else None, told)
+        packed = self._packed_latent(laid_out, told)
+        return LMLIIFLatent(laid_out, image[0] if self.skip else None, told, packed)
 
     @torch.no_grad()
     def query(self, latent: LMLIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Normalised colours (len(rows), len(cols), 3), float32 (float64 of a float64 latent)."""
         dtype = latent.feat.dtype
-        band_codes = BAND_CODES
-        if latent.feat.device.type != "cpu":
-            answer, band_codes = self._device_answer(latent), DEVICE_BAND_CODES
-        elif compiled := compiled_kernel():
-            answer = self._compiled_answer(compiled, latent)
-        else:
-            answer = self._torch_answer(latent)
         colours = torch.zeros(
             len(rows),
             len(cols),
@@ -192,12 +227,20 @@ class LMLIIF(LocalEnsemble):
         col_members = axis_members(cols, self.local_ensemble)
         left, right = col_members.code_range
         top, bottom = row_members.code_range
-        step = max(1, band_codes // (right - left))
         col_members = col_members.of_codes(left, right)
-        for start in range(top, bottom, step):
-            stop = min(bottom, start + step)
-            modulation = self._window_modulation(latent, (start, stop), (left, right))
-            answer(modulation, row_members.of_codes(start, stop), col_members, colours)
+        band_codes = BAND_CODES
+        if latent.feat.device.type != "cpu":
+            answer, band_codes = self._device_answer(latent, col_members), DEVICE_BAND_CODES
+        elif compiled := compiled_kernel():
+            answer = self._compiled_answer(compiled, latent, col_members)
+        else:
+            answer = self._torch_answer(latent, col_members)
+        # compiled code takes two rows at once, from even ones on
+        step = max(2, band_codes // (right - left) // 2 * 2)
+        for start in range(top // 2 * 2, bottom, step):
+            band = max(top, start), min(bottom, start + step)
+            modulation = self._window_modulation(latent, band, (left, right))
+            answer(modulation, row_members.of_codes(*band), colours)
         if latent.image is not None:
             image = latent.image.to(colours.dtype)
             colours += bilinear(image, rows, cols, self.local_ensemble).permute(1, 2, 0)
@@ -207,6 +250,11 @@ class LMLIIF(LocalEnsemble):
         self, latent: LMLIIFLatent, rows: tuple[int, int], cols: tuple[int, int]
     ) -> torch.Tensor:
         """Modulations (rows, cols, ...) of a part of the window's codes."""
+        if latent.packed is not None:
+            made: torch.Tensor = compiled_latent().modulate(
+                latent.feat[0], latent.packed, rows, cols
+            )
+            return made
         height, width = latent.feat.shape[2:]
         reach = int(self.feat_unfold)
         top, bottom = max(0, rows[0] - reach), min(height, rows[1] + reach)
@@ -220,7 +268,7 @@ class LMLIIF(LocalEnsemble):
         bias = self.render.linears[0].bias
         return bias if of_cell is None else bias + of_cell @ cell.to(of_cell.dtype)
 
-    def _compiled_answer(self, kernel: Any, latent: LMLIIFLatent) -> Answer:
+    def _compiled_answer(self, kernel: Any, latent: LMLIIFLatent, cols: AxisMembers) -> Answer:
         """Adds a band's colours by the compiled kernel."""
         of_code, of_rel, _ = self._first_layer()
         _, *hidden, last = self.render.linears
@@ -233,30 +281,30 @@ class LMLIIF(LocalEnsemble):
             weights[number], biases[number] = layer.weight, layer.bias
         parts = (of_code, of_rel, self._folded_bias(latent.cell), weights, biases)
         tables = kernel.tables([p.to(dtype).numpy() for p in (*parts, last.weight, last.bias)])
+        kind = tables.values.dtype
+        packed_cols = kernel.packed_axis(cols, kind)
 
-        def answer(
-            modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
-        ) -> None:
-            kernel.add_colours(modulation.to(dtype).numpy(), tables, rows, cols, out.numpy())
+        def answer(modulation: torch.Tensor, rows: AxisMembers, out: torch.Tensor) -> None:
+            packed_rows = kernel.packed_axis(rows, kind)
+            values = modulation.to(dtype).numpy()
+            kernel.add_colours(values, tables, packed_rows, packed_cols, out.numpy())
 
         return answer
 
-    def _torch_answer(self, latent: LMLIIFLatent) -> Answer:
+    def _torch_answer(self, latent: LMLIIFLatent, cols: AxisMembers) -> Answer:
         """Adds a band's colours pixel by pixel with gathered modulations: on the CPU."""
         of_code, of_rel, _ = self._first_layer()
         _, *hidden, last = self.render.linears
         bias = self._folded_bias(latent.cell)
         dtype = bias.dtype
+        code, rel, weight, index = map(
+            torch.from_numpy, (cols.code, cols.rel, cols.weight, cols.index)
+        )
+        of_col = (rel[:, None] * of_rel[:, 1]).to(dtype)
+        step = max(1, BLOCK_PAIRS // len(cols))
 
-        def answer(
-            modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
-        ) -> None:
+        def answer(modulation: torch.Tensor, rows: AxisMembers, out: torch.Tensor) -> None:
             modulation = modulation.to(dtype)
-            code, rel, weight, index = map(
-                torch.from_numpy, (cols.code, cols.rel, cols.weight, cols.index)
-            )
-            of_col = (rel[:, None] * of_rel[:, 1]).to(dtype)
-            step = max(1, BLOCK_PAIRS // len(cols))
             for run in rows.runs():
                 row = modulation[int(rows.code[run.start])]
                 scale, shift = self._scales_and_shifts(row)
@@ -278,7 +326,7 @@ class LMLIIF(LocalEnsemble):
 
         return answer
 
-    def _device_answer(self, latent: LMLIIFLatent) -> Answer:
+    def _device_answer(self, latent: LMLIIFLatent, cols: AxisMembers) -> Answer:
         """Adds a band's colours in a few large kernels: all pairs of many output rows at once.
 
         Modulations are gathered layer by layer, so that a block holds those of one layer only.
@@ -287,14 +335,12 @@ class LMLIIF(LocalEnsemble):
         _, *hidden, last = self.render.linears
         bias = self._folded_bias(latent.cell)
         device, dtype = latent.feat.device, bias.dtype
+        col_code, col_rel, col_weight, col_index = _uploaded(cols, device)
+        of_col = (col_rel[:, None] * of_rel[:, 1]).to(dtype)
 
-        def answer(
-            modulation: torch.Tensor, rows: AxisMembers, cols: AxisMembers, out: torch.Tensor
-        ) -> None:
+        def answer(modulation: torch.Tensor, rows: AxisMembers, out: torch.Tensor) -> None:
             row_code, row_rel, row_weight, row_index = _uploaded(rows, device)
-            col_code, col_rel, col_weight, col_index = _uploaded(cols, device)
             of_row = (row_rel[:, None] * of_rel[:, 0]).to(dtype)
-            of_col = (col_rel[:, None] * of_rel[:, 1]).to(dtype)
             codes = modulation.to(dtype).flatten(0, 1)
             begin = F.linear(codes[:, : self.code], of_code, bias)
             # layer by layer in memory, so that a gather reads whole rows
@@ -377,4 +423,13 @@ def compiled_kernel() -> Any:
     return with_numba(
         "liif_cli.models.decoders.lmliif_compiled",
         "lmliif renders with torch, several times slower",
+    )
+
+
+@cache
+def compiled_latent() -> Any:
+    """The latent MLP's compiled kernel, or None where numba is not installed."""
+    return with_numba(
+        "liif_cli.models.decoders.latent_compiled",
+        "the latent MLP of lmliif runs with torch, at two thirds of the speed",
     )

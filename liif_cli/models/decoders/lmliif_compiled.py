@@ -69,7 +69,7 @@ def tables(weights: Sequence[Array]) -> Tables:
 
 
 def add_colours(
-    modulation: Array, weights: Tables, rows: AxisMembers, cols: AxisMembers, out: Array
+    modulation: Array, weights: Tables, rows: PackedAxis, cols: PackedAxis, out: Array
 ) -> None:
     """Add the weighted colours of a band of codes to a tile.
 
@@ -87,8 +87,6 @@ def add_colours(
     for array in (modulation, out):
         if array.dtype != kind or not array.flags.c_contiguous:
             raise ValueError(f"got {array.dtype} {array.strides}, expected contiguous {kind}")
-    row_runs, row_pairs = _packed(rows, kind)
-    col_runs, col_pairs = _packed(cols, kind)
     sizes = np.array(
         [
             *modulation.shape,
@@ -96,10 +94,10 @@ def add_colours(
             weights.width,
             weights.padded,
             weights.depth,
-            row_runs.shape[1],
-            row_pairs.shape[1],
-            col_runs.shape[1],
-            col_pairs.shape[1],
+            rows.runs.shape[1],
+            rows.pairs.shape[1],
+            cols.runs.shape[1],
+            cols.pairs.shape[1],
             *out.shape[:2],
         ],
         np.int64,
@@ -109,10 +107,10 @@ def add_colours(
         sizes,
         modulation,
         weights.values,
-        row_runs,
-        row_pairs,
-        col_runs,
-        col_pairs,
+        rows.runs,
+        rows.pairs,
+        cols.runs,
+        cols.pairs,
         space,
         out,
     )
@@ -136,12 +134,20 @@ def kernel(kind: str) -> Any:
     )
 
 
-def _packed(members: AxisMembers, kind: np.dtype[Any]) -> tuple[Array, Array]:
-    """Of an axis: bounds, code and first index of each run (4, runs); rel and weight (2, pairs).
+@dataclass(frozen=True)
+class PackedAxis:
+    """Members of an axis as the kernel takes them.
 
-    Indices of a run are consecutive, so its first one stands for all.
+    Bounds, code and first index of each run (4, runs), int64: indices of a run are consecutive.
     """
-    bounds = np.array([(run.start, run.stop) for run in members.runs()], np.int64).reshape(-1, 2).T
-    starts = bounds[0]
-    runs = np.stack([*bounds, members.code[starts], members.index[starts]]).astype(np.int64)
-    return runs, np.stack([members.rel, members.weight]).astype(kind)
+
+    runs: Array
+    pairs: Array
+    """Rel and weight (2, pairs)."""
+
+
+def packed_axis(members: AxisMembers, kind: np.dtype[Any]) -> PackedAxis:
+    """Packs the members of an axis for the kernel of that type, float32 or float64."""
+    starts, stops = members.bounds()
+    runs = np.stack([starts, stops, members.code[starts], members.index[starts]])
+    return PackedAxis(runs.astype(np.int64), np.stack([members.rel, members.weight]).astype(kind))

@@ -192,5 +192,5 @@ class EDSR(nn.Module):
 def compiled_body() -> Any:
     """The module of the body's compiled kernel, or None where numba is not installed."""
     return with_numba(
-        "liif_cli.models.encoders.winograd", "edsr encodes with torch, at half the speed"
+        "liif_cli.models.encoders.edsr_compiled", "edsr encodes with torch, at half the speed"
     )

@@ -12,7 +12,7 @@ import torch
 pytest.importorskip("numba")
 
 from liif_cli.models import machine_code
-from liif_cli.models.encoders import edsr, winograd
+from liif_cli.models.encoders import edsr, edsr_compiled
 from liif_cli.models.encoders.edsr import EDSR
 from tests.models.processors import run_on
 
@@ -41,7 +41,7 @@ def test_features_are_those_of_torch(arguments: tuple[int, ...], shape: tuple[in
     encoder = encoder_of(*arguments)
     image = torch.rand(2, 3, *shape) * 2 - 1
     with torch.no_grad():
-        assert encoder._compiled() is winograd
+        assert encoder._compiled() is edsr_compiled
         feat = encoder(image)
     assert feat.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(feat.double(), by_torch(encoder, image), rtol=0, atol=2e-6)
@@ -60,7 +60,7 @@ def test_bits_do_not_depend_on_how_many_rows_go_in_at_once(monkeypatch: pytest.M
     with torch.no_grad():
         expected = encoder(image)
         for rows in (2, 4, 10, 64):
-            monkeypatch.setattr(winograd, "BAND", rows)
+            monkeypatch.setattr(edsr_compiled, "BAND", rows)
             assert torch.equal(encoder(image), expected)
 
 
@@ -97,7 +97,7 @@ def test_what_torch_runs() -> None:
     with torch.no_grad():
         for encoder in (
             EDSR(1, 12),
-            EDSR(1, winograd.MOST_CHANNELS + 32),
+            EDSR(1, edsr_compiled.MOST_CHANNELS + 32),
             encoder_of().double(),
             encoder_of().to(torch.bfloat16),
             encoder_of().to("meta"),
@@ -115,7 +115,7 @@ def test_without_numba_torch_runs_it(
     with torch.no_grad():
         expected = encoder(image)
         edsr.compiled_body.cache_clear()
-        monkeypatch.setitem(sys.modules, "liif_cli.models.encoders.winograd", None)
+        monkeypatch.setitem(sys.modules, "liif_cli.models.encoders.edsr_compiled", None)
         with caplog.at_level("INFO", logger="liif_cli"):
             torch.testing.assert_close(encoder(image), expected, rtol=0, atol=2e-6)
         edsr.compiled_body.cache_clear()
@@ -125,25 +125,24 @@ def test_without_numba_torch_runs_it(
 @pytest.mark.parametrize("width", [1, 6, 99, 750])
 def test_the_stated_bytes_are_those_that_it_takes(width: int) -> None:
     for channels, layers in ((32, 33), (64, 5)):
-        column, fixed = winograd.space_bytes(channels, layers)
-        taken = 4 * winograd._space(width, channels, layers)
+        column, fixed = edsr_compiled.space_bytes(channels, layers)
+        taken = 4 * edsr_compiled._space(width, channels, layers)
         assert taken < width * column + fixed < taken + 2 * fixed
 
 
-def test_both_modules_agree_and_ask_for_nothing_of_numba() -> None:
-    from liif_cli.models.encoders import winograd_kernel
+def test_the_machine_code_asks_for_nothing_of_numba() -> None:
+    from liif_cli.models import winograd, winograd_kernel
+    from liif_cli.models.encoders import edsr_kernel
 
-    for name in ("BLOCK", "DEPTH", "ACROSS", "PAD"):
-        assert getattr(winograd, name) == getattr(winograd_kernel, name)
-    assert winograd_kernel.BLOCK % winograd_kernel.DOWN == 0
-    asks_for = winograd_kernel.compiled("float32").asks_for
+    assert winograd.BLOCK % winograd_kernel.DOWN == 0
+    asks_for = edsr_kernel.compiled("float32").asks_for
     assert [name for name in asks_for if not name.startswith(machine_code._HARMLESS)] == []
 
 
 ELSEWHERE = """
 import hashlib, sys, torch
 from liif_cli.models import machine_code
-from tests.models.test_winograd import by_torch, encoder_of
+from tests.models.test_edsr_compiled import by_torch, encoder_of
 assert machine_code.registers()[0] == int(sys.argv[1])
 encoder, image = encoder_of(), torch.rand(1, 3, 37, 121) * 2 - 1
 with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The body of EDSR by compiled code: packs arrays for ``winograd_kernel``.
+"""The body of EDSR by compiled code: packs arrays for ``edsr_kernel``.
 
 That module imports numba, and is itself imported only where there is no machine code of it yet.
 """
@@ -17,19 +17,15 @@ import torch
 from torch import nn
 
 from liif_cli.models import machine_code
-from liif_cli.models.machine_code import aligned, registers
+from liif_cli.models.machine_code import aligned
+from liif_cli.models.winograd import BLOCK, DEPTH, PAD, transformed
 
-BLOCK, DEPTH, ACROSS, PAD = 48, 32, 2, 16
-"""Those of the kernel."""
 MOST_CHANNELS = 128
 """Of more, a layer's transformed weights leave the second-level cache for every block of tiles."""
 BAND = 6
 """Rows that go in at once: of 4 to 32, all are about as fast, and few take less memory."""
 BEHIND = 4
 """Rows that a block's result is behind its input."""
-
-_TRANSFORM = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-"""G of F(2 x 2, 3 x 3): a kernel g becomes G g G^T."""
 
 
 def takes(channels: int, dtype: torch.dtype, device: torch.device) -> bool:
@@ -92,18 +88,13 @@ def _weights(channels: int) -> int:
 def _packed(layers: Sequence[nn.Conv2d], factor: float) -> np.ndarray[Any, Any]:
     """Transformed weights and biases as the kernel takes them, behind each other."""
     channels = layers[0].in_channels
-    across = ACROSS * registers()[0]
     packed = aligned(len(layers) * _weights(channels), np.dtype(np.float32))
     packed = packed.reshape(len(layers), -1)
-    transform = np.kron(_TRANSFORM, _TRANSFORM).T
     for number, (layer, into) in enumerate(zip(layers, packed, strict=True)):
         assert layer.bias is not None
         # each block's second layer gives what is added, times the factor
         times = factor if number % 2 else 1.0
-        weight = layer.weight.detach().numpy().reshape(-1, 9).astype(np.float64)
-        moved = (weight @ (transform * times)).astype(np.float32)
-        moved = moved.reshape(channels // across, across, channels, 16).transpose(3, 0, 2, 1)
-        into[:-channels] = moved.ravel()
+        into[:-channels] = transformed(layer.weight.detach().numpy() * np.float64(times)).ravel()
         into[-channels:] = layer.bias.detach().numpy() * times
     return packed
 
@@ -111,9 +102,9 @@ def _packed(layers: Sequence[nn.Conv2d], factor: float) -> np.ndarray[Any, Any]:
 @cache
 def kernel() -> Any:
     """The compiled ``add_body``."""
-    name = "liif_cli.models.encoders.winograd_kernel"
+    name = "liif_cli.models.encoders.edsr_kernel"
     return machine_code.function(
-        Path(__file__).with_name("winograd_kernel.py"),
+        Path(__file__).with_name("edsr_kernel.py"),
         "float32",
         lambda: import_module(name).compiled("float32"),
         ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 7),
