@@ -246,7 +246,7 @@ def _name(path: Path) -> str:
 
 def _locked(file: BinaryIO) -> bool:
     """Take the lock of a journal whose process is dead; False where it lives, or nobody knows."""
-    return try_lock(file)
+    return bool(try_lock(file))
 
 
 def _set_aside(path: Path, how: str) -> InputError:

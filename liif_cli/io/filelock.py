@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import BinaryIO
 
@@ -9,10 +10,14 @@ _FAR = 1 << 40
 """Where Windows locks a byte: it locks others out of what it locks, and nothing lies there."""
 
 
-def try_lock(file: BinaryIO) -> bool:
-    """Lock a file that nobody has locked; False where somebody has, or it cannot be locked.
+def try_lock(file: BinaryIO) -> bool | None:
+    """Lock a file that nobody has locked.
 
     Of a process that ended nothing is locked any more.
+
+    Returns:
+        Whether it is locked now: False where somebody else has, None where the system or the file
+        system knows no locks, so that waiting is of no use.
     """
     try:
         if sys.platform == "win32":
@@ -28,6 +33,7 @@ def try_lock(file: BinaryIO) -> bool:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (OSError, ImportError):
-        return False
+    except (OSError, ImportError) as error:
+        # what flock and msvcrt say of a lock that somebody has
+        return False if getattr(error, "errno", None) in (errno.EAGAIN, errno.EACCES) else None
     return True

@@ -154,12 +154,12 @@ def _images_of(path: Path) -> list[dict[str, Any]] | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """While no other process changes the page of a folder."""
+    """While no other process changes the page of a folder, where the file system knows locks."""
     path = folder / ".liif" / f"{INDEX}.lock"
     with output_errors(path):
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as file:
             until = monotonic() + _LOCK_SECONDS
-            while not try_lock(file) and monotonic() < until:
+            while try_lock(file) is False and monotonic() < until:
                 sleep(0.02)
             yield
