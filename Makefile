@@ -9,7 +9,7 @@ TORCH_ARGS ?=
 BENCHMARKS ?= decode decode_lmliif encode io batch "linear --sizes 5,20"
 DEMO ?= demo
 # a process per core, four at most: each takes more than a GB
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 VENV := .venv
 BIN := $(VENV)/bin

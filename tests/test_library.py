@@ -43,8 +43,19 @@ def written(pixels: np.ndarray, folder: Path, *options: object) -> np.ndarray:
     return tifffile.imread(folder / "b.tif")
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "int16", "float64"])
-@pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3), (30, 40, 4), (30, 40, 2)])
+SHAPES = [(30, 40), (30, 40, 3), (30, 40, 4), (30, 40, 2)]
+DTYPES = ["uint8", "uint16", "float32", "int16", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        # each shape and each type, and with the slow ones each pair
+        pytest.param(shape, dtype, marks=[] if (at - number) % 4 == 0 else pytest.mark.slow)
+        for at, shape in enumerate(SHAPES)
+        for number, dtype in enumerate(DTYPES)
+    ],
+)
 def test_pixels_are_the_commands(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
     pixels = picture(shape, dtype)
     found = liif.upscale(pixels, scale=2.5)

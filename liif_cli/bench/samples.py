@@ -52,13 +52,18 @@ LAND = [
 
 def sample_images() -> dict[str, Image]:
     """Name to image, (height, width, 3) RGB uint8."""
+    return dict(_samples())
+
+
+def _samples() -> Iterator[tuple[str, Image]]:
+    """Those of ``sample_images``, one by one as they are asked for."""
     makers: dict[str, Callable[[], Floats]] = {
         "chart": _chart,
         "zone_plate": _zone_plate,
         "dead_leaves": _dead_leaves,
         "fractal": _fractal,
     }
-    return {name: _shrink(make()) for name, make in makers.items()}
+    return ((name, _shrink(make())) for name, make in makers.items())
 
 
 def bench_images() -> dict[str, Image]:
@@ -83,7 +88,7 @@ def write_samples(folder: Path) -> list[Path]:
     Raises:
         OutputError: the folder or a file cannot be written.
     """
-    return list(_write(folder, sample_images().items()))
+    return list(_write(folder, _samples()))
 
 
 def write_graphics(folder: Path, count: int, seed: int = 0) -> Iterator[Path]:

@@ -136,9 +136,10 @@ class Claims:
                         self._heart.start()
                 return None
             if owner is not None:
-                if not self._remove_dead(path):
-                    return owner
-                self.taken_over.add(path)
+                if self._remove_dead(path):
+                    self.taken_over.add(path)
+                elif (now := _read(path)) is not None:
+                    return now
 
     def owner(self, path: Path) -> Owner | None:
         """Who holds the claim; None where nobody does, or a dead process, whose it stays."""
@@ -218,11 +219,13 @@ class Claims:
             return True
         if not self._dead(path, owner):
             return False
+        # asking the system took a while
+        again = _read(path)
+        if again is None or again.token != owner.token:
+            return again is None
         if is_object(path):
             # two may do this at once, and do the same work then, which is only a waste
-            again = _read(path)
-            if again is not None and again.token == owner.token:
-                path.unlink()
+            path.unlink()
             return True
         aside = partial_path(path)
         with contextlib.suppress(FileNotFoundError):

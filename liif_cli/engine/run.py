@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -168,7 +169,7 @@ class ImageRun:
         self._store = self._open_store()
         if plan.output_format == "zarr" and plan.region == plan.canvas:
             weighing = Weighing.of(output_info(plan, self.info))
-            with output_errors(self.output):
+            with self._in_work_if_lost(), output_errors(self.output):
                 self._levels = GrowingLevels(self._store, weighing)
         self._missing = set(self._store.missing())
         # from here on the shards are anybody's
@@ -397,10 +398,19 @@ class ImageRun:
         pixels = self._store or self._array
         if pixels is None:
             raise OutputError(f"{self.output} was finished before it was opened")
-        try:
+        with self._in_work_if_lost():
             self._finish(pixels)
+
+    @contextmanager
+    def _in_work_if_lost(self) -> Iterator[None]:
+        """What fails for want of the store is no error: another process finished or replaced it.
+
+        Only one that took over the claim of this one, for want of a sign of life or while both
+        removed that of a dead process, can have done so.
+        """
+        try:
+            yield
         except OutputError as error:
-            # only a process that took over the claim of this one, for want of a sign of life
             if not self.lost:
                 raise
             raise InWork({claim_path(self.output): Owner()}) from error

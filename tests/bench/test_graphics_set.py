@@ -49,7 +49,7 @@ def test_it_is_measured_beside_the_built_in_set() -> None:
     built_in, pages = find_sets([])
     assert built_in.name == "built-in"
     assert [image.name for image in pages.images] == [f"page-{number:02}" for number in PAGES]
-    grays = [is_gray(image.read(2.0)[0]) for image in pages.images]
+    grays = [is_gray(image.read(2.0)[0]) for image in pages.images[:4]]
     assert any(grays)
     assert not all(grays)
     (whole,) = find_sets([PAGE])

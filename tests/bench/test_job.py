@@ -82,8 +82,16 @@ def test_order_means_and_json(photos: Path) -> None:
     assert again == report
 
 
-def test_two_runs_have_the_same_figures(photos: Path) -> None:
-    spec = spec_of(photos, methods=(MODEL, "bicubic", f"{MODEL}@ensemble", f"{MODEL}@via4"))
+@pytest.mark.parametrize(
+    "methods",
+    [
+        (MODEL, "bicubic"),
+        pytest.param((f"{MODEL}@ensemble", f"{MODEL}@via4"), marks=pytest.mark.slow),
+    ],
+    ids=["plain", "changed"],
+)
+def test_two_runs_have_the_same_figures(photos: Path, methods: tuple[str, ...]) -> None:
+    spec = spec_of(photos, methods=methods)
     assert figures(run(spec).report) == figures(run(spec).report)
 
 

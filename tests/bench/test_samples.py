@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liif_cli.bench import samples
 from liif_cli.bench.samples import sample_images, write_samples
 from liif_cli.errors import OutputError
 
@@ -92,13 +93,22 @@ def test_write_samples_are_png_that_pillow_reads(
             np.testing.assert_array_equal(np.asarray(image), images[path.stem])
 
 
-def test_writing_twice_replaces(tmp_path: Path) -> None:
+def test_writing_twice_replaces(
+    images: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "_samples", images.items)
     (tmp_path / "chart.png").write_bytes(b"old")
     first = {path: path.read_bytes() for path in write_samples(tmp_path)}
     assert {path: path.read_bytes() for path in write_samples(tmp_path)} == first
 
 
-def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_named_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn() -> np.ndarray:
+        raise AssertionError("drawn in spite of the file")
+
+    monkeypatch.setattr(samples, "_chart", drawn)
     taken = tmp_path / "taken"
     taken.write_text("a file")
     with pytest.raises(OutputError, match="taken"):

@@ -32,14 +32,18 @@ def train(folder: Path, out: Path, *args: str) -> Result:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of two photos to train on, one to hold out and one that is torn."""
-    folder = tmp_path / "photos"
+    return photos_in(tmp_path)
+
+
+def photos_in(where: Path) -> Path:
+    folder = where / "photos"
     folder.mkdir()
     rng = np.random.default_rng(0)
     for name, side in (("a", 40), ("b", 60), ("held", 240)):
         pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
     (folder / "torn.png").write_bytes((folder / "a.png").read_bytes()[:200])
-    (tmp_path / "val.txt").write_text("held.png\n")
+    (where / "val.txt").write_text("held.png\n")
     return folder
 
 
@@ -145,9 +149,11 @@ def test_photos_of_varied_sizes(photos: Path, tmp_path: Path) -> None:
     assert "iteration 3 of 3" in result.stderr
 
 
-@pytest.fixture
-def networks(photos: Path, tmp_path: Path) -> dict[str, Path]:
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Small networks: one told nothing, one told how lossy an image is, and a pair."""
+    folder = tmp_path_factory.mktemp("networks")
+    photos = photos_in(folder)
     given = {
         "clean": [],
         "told": ["--preset", "edsr-small-liif-real", "lossy=no", "cleanup=yes"],
@@ -155,7 +161,7 @@ def networks(photos: Path, tmp_path: Path) -> dict[str, Path]:
     }
     found = {}
     for name, args in given.items():
-        found[name] = tmp_path / f"{name}.safetensors"
+        found[name] = folder / f"{name}.safetensors"
         sets = [["--set", arg] if "=" in arg else [arg] for arg in args]
         flat = [word for words in sets for word in words]
         pages = ["--set", "pages=2"] if args else []

@@ -180,13 +180,12 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
 @pytest.mark.parametrize(
     ("redirected", "code"),
     [
-        ("2>&-", 1),
-        ("2>/dev/full", 0),
         ("<&- >&- 2>&-", 1),
         ("2>&1 | true", 0),
         *(
             pytest.param(redirected, code, marks=pytest.mark.slow)
             for redirected, code in (
+                *(("2>&-", 1), ("2>/dev/full", 0)),
                 *(("2>&-", 0), ("2>/dev/full", 1), (">&- 2>&-", 0), (">&- 2>&-", 1)),
                 *(("<&- >&- 2>&-", 0), ("2>&1 | true", 1), (">/dev/full", 0), (">/dev/full", 1)),
             )
@@ -291,7 +290,7 @@ def test_a_batch_in_windows_is_a_batch(tmp_path: Path, steps: Callable[[int], No
 def test_an_enormous_image_in_windows(tmp_path: Path, steps: Callable[[int], None]) -> None:
     photos(tmp_path / "in", 1, 40)
     source = tmp_path / "in/0.png"
-    options = ["--size", "6000x6000", "--model", "bicubic", "--tile", "512"]
+    options = ["--size", "4200x4200", "--model", "bicubic", "--tile", "512"]
     whole, parts = tmp_path / "whole.zarr", tmp_path / "parts.zarr"
     assert invoke("upscale", source, whole, *options).exit_code == 0
     for _ in range(20):
@@ -308,7 +307,7 @@ def test_an_enormous_image_in_windows(tmp_path: Path, steps: Callable[[int], Non
     rendered = [line["pixels"] for line in lines if line["event"] == "task done"]
     assert [line["event"] for line in lines].count("batch started") > 2
     # nothing is rendered twice
-    assert sum(rendered) == 6000 * 6000
+    assert sum(rendered) == 4200 * 4200
     np.testing.assert_array_equal(
         zarr.open_array(whole / "0", mode="r")[:], zarr.open_array(parts / "0", mode="r")[:]
     )

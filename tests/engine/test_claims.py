@@ -99,6 +99,35 @@ def test_a_killed_process_loses_its_claim_at_once(claim: Path) -> None:
     assert not claim.parent.exists()
 
 
+def test_what_somebody_else_took_from_a_dead_process_stays_theirs(
+    claim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = hold(claim)
+    process.kill()
+    process.wait()
+    process.communicate()
+    first, second = Claims(), Claims()
+    dead = second._dead
+
+    def slow(path: Path, owner: Owner) -> bool:
+        """The other one is faster while this one asks the system."""
+        found = dead(path, owner)
+        if not first._held:
+            assert first.take(claim) is None
+        return found
+
+    monkeypatch.setattr(second, "_dead", slow)
+    moved: list[object] = []
+    monkeypatch.setattr(module.os, "rename", lambda *paths: moved.append(paths))
+    monkeypatch.setattr(first, "_remove_dead", lambda path: path.unlink() or True)
+    owner = second.take(claim)
+    assert owner is not None
+    assert owner.token == first._held[claim]
+    assert claim not in second.taken_over
+    assert moved == []
+    first.close()
+
+
 def test_a_later_process_of_the_same_number_is_another(
     claim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

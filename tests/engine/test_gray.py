@@ -107,8 +107,14 @@ def check_gray(found: np.ndarray, alone: np.ndarray) -> None:
     assert len(np.unique(alone[..., 0])) > 40
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".zarr"])
-@pytest.mark.parametrize("model", model_names())
+@pytest.mark.parametrize(
+    ("model", "suffix"),
+    [
+        pytest.param(model, suffix, marks=[] if number == at % 3 else pytest.mark.slow)
+        for at, model in enumerate(model_names())
+        for number, suffix in enumerate((".png", ".tif", ".zarr"))
+    ],
+)
 def test_every_model_and_kernel(tmp_path: Path, model: str, suffix: str) -> None:
     gray = plane()
     found = upscaled(write(tmp_path / "rgb.png", rgb(gray)), tmp_path / f"o{suffix}", model)

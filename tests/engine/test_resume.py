@@ -14,10 +14,13 @@ import pytest
 import tifffile
 import zarr
 
+from liif_cli.engine import run
 from liif_cli.engine.batch import BatchReport, upscale_batch
-from liif_cli.engine.events import ExportStarted, PlanMade, TaskDone
+from liif_cli.engine.events import ExportStarted, PassedOver, PlanMade, TaskDone
 from liif_cli.engine.unfinished import store_path
+from liif_cli.errors import OutputError
 from liif_cli.geometry.size import SizeRequest
+from liif_cli.io.pyramid import GrowingLevels, Weighing
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
@@ -244,6 +247,34 @@ def test_killed_while_the_finished_store_was_about_to_get_its_name(
     assert upscale_batch(photo, out, spec_of(), listen=events).exit_code == 0
     assert 0 < sum(event.pixels for event in events.of(TaskDone)) < PIXELS
     assert [path.name for path in tmp_path.glob(".*") if path.name != ".liif"] == []
+
+
+def test_a_store_that_goes_while_it_is_opened_is_somebody_elses(
+    tmp_path: Path, photo: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two may hold a claim that each took from a dead process; the other one finishes."""
+    out, gone = tmp_path / "a.zarr", tmp_path / "gone"
+    growing = run.GrowingLevels
+
+    def late(store: TileStore, weighing: Weighing) -> GrowingLevels:
+        if not gone.exists():
+            store.path.rename(gone)
+            raise OutputError(str(store.path / "2"), got="a folder that does not exist")
+        return growing(store, weighing)
+
+    monkeypatch.setattr(run, "GrowingLevels", late)
+    report = upscale_batch(photo, out, spec_of(), listen=events)
+    assert [result.status for result in report.results] == ["done"], report
+    assert len(events.of(PassedOver)) == 1
+    # what is still there and fails is an error as before
+    monkeypatch.setattr(run, "GrowingLevels", failing)
+    report = upscale_batch(photo, tmp_path / "b.zarr", spec_of(), listen=events)
+    assert [result.status for result in report.results] == ["failed"], report
+    assert len(events.of(PassedOver)) == 1
+
+
+def failing(store: TileStore, weighing: Weighing) -> GrowingLevels:
+    raise OutputError(str(store.path / "2"), got="no permission")
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".zarr"])

@@ -44,8 +44,21 @@ def pixels_of(path: Path) -> np.ndarray:
 ROIS = [Window(0, 0, 47, 61), Window(13, 20, 20, 30), Window(30, 1, 17, 3), Window(46, 60, 1, 1)]
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".zarr", ".webp"])
-@pytest.mark.parametrize("scale", ["3.7", "0.7", "5x2"])
+@pytest.mark.parametrize(
+    ("suffix", "scale"),
+    [
+        (".tif", "3.7"),
+        (".zarr", "5x2"),
+        (".webp", "0.7"),
+        *(
+            pytest.param(suffix, scale, marks=pytest.mark.slow)
+            for suffix, scale in (
+                *((".tif", "0.7"), (".tif", "5x2"), (".zarr", "3.7"), (".zarr", "0.7")),
+                *((".webp", "3.7"), (".webp", "5x2")),
+            )
+        ),
+    ],
+)
 def test_a_part_has_the_bytes_of_the_whole(
     tmp_path: Path,
     photo: Path,

@@ -12,7 +12,7 @@ HARD = [number for number in range(TEXT_PAGES) if number % 4 == 0 or number % 8 
 SMOOTH = [number for number in range(TEXT_PAGES) if number not in HARD]
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", SMOOTH[::5])
 def test_the_hr_page_reduced_by_area_is_the_lr_page(number: int, scale: int) -> None:
     lr, hr, _ = text_pair(number, scale)
@@ -22,7 +22,10 @@ def test_the_hr_page_reduced_by_area_is_the_lr_page(number: int, scale: int) -> 
     assert abs(reduced - lr).max() <= 1
 
 
-@pytest.mark.parametrize("number", HARD[::4])
+@pytest.mark.parametrize(
+    "number",
+    [HARD[0], HARD[-1], *(pytest.param(one, marks=pytest.mark.slow) for one in HARD[4:-1:4])],
+)
 def test_a_page_without_antialiasing_has_two_colours_where_they_belong(number: int) -> None:
     lr, hr, _ = text_pair(number, 4)
     colours = np.unique(hr.reshape(-1, 3), axis=0)

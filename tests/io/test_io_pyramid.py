@@ -161,7 +161,7 @@ def content(path) -> dict[str, bytes]:
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("shard", [16, 32, 48, 64])
+@pytest.mark.parametrize("shard", [pytest.param(16, marks=pytest.mark.slow), 32, 48, 64])
 @pytest.mark.parametrize("size", [(130, 201), (64, 64), (17, 300)])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_levels_made_with_their_shards_are_those_made_at_the_end(

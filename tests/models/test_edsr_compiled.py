@@ -130,11 +130,16 @@ def test_the_stated_bytes_are_those_that_it_takes(width: int) -> None:
         assert taken < width * column + fixed < taken + 2 * fixed
 
 
-def test_the_machine_code_asks_for_nothing_of_numba() -> None:
+def test_blocks_are_whole_products() -> None:
     from liif_cli.models import winograd, winograd_kernel
-    from liif_cli.models.encoders import edsr_kernel
 
     assert winograd.BLOCK % winograd_kernel.DOWN == 0
+
+
+@pytest.mark.slow
+def test_the_machine_code_asks_for_nothing_of_numba() -> None:
+    from liif_cli.models.encoders import edsr_kernel
+
     asks_for = edsr_kernel.compiled("float32").asks_for
     assert [name for name in asks_for if not name.startswith(machine_code._HARMLESS)] == []
 

@@ -152,11 +152,16 @@ def test_without_numba_torch_runs_it(
     assert "numba is not there" in caplog.text
 
 
-def test_the_machine_code_asks_for_nothing_of_numba() -> None:
+def test_space_is_left_for_a_whole_product() -> None:
     from liif_cli.models import winograd_kernel
-    from liif_cli.models.decoders import latent_kernel
 
     assert winograd_kernel.DOWN <= latent_compiled.MOST_DOWN
+
+
+@pytest.mark.slow
+def test_the_machine_code_asks_for_nothing_of_numba() -> None:
+    from liif_cli.models.decoders import latent_kernel
+
     asks_for = latent_kernel.compiled("float32").asks_for
     assert [name for name in asks_for if not name.startswith(machine_code._HARMLESS)] == []
 

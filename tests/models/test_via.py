@@ -122,8 +122,14 @@ def reach(decoder: Via, n_in: int, n_out: int) -> int:
     return furthest
 
 
-@pytest.mark.parametrize("decoder", FEAT_DECODERS)
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    ("decoder", "scale"),
+    [
+        pytest.param(decoder, scale, marks=[] if number in (0, at + 1) else pytest.mark.slow)
+        for at, decoder in enumerate(FEAT_DECODERS)
+        for number, scale in enumerate(SCALES)
+    ],
+)
 def test_radius_holds_and_is_tight(decoder: str, scale: Fraction) -> None:
     """Never less than what is measured; at most one more for the taps, and one for the decoder."""
     model = small_network("edsr", decoder).double()

@@ -29,6 +29,7 @@ from tests.places.server import KEYS, Seaweed, Server, has_seaweed
 ROOT = Path(__file__).resolve().parents[2]
 LIIF = [sys.executable, "-m", "liif_cli"]
 BUCKET = "s3://bucket"
+LARGE = (2400, 2100)
 
 
 def run(*args: object, code: int = 0) -> Result:
@@ -79,9 +80,10 @@ def big(folder: Path) -> Path:
 
 
 def large() -> tuple[str, ...]:
-    """Options of a run that needs a store, whatever this process has taken by now."""
+    """Options of a run that needs a store, whatever this process has taken by now: 4 shards."""
     memory = psutil.Process().memory_info().rss + 700 * 2**20
-    return ("--size", "4000x3000", "--max-memory", str(memory), "--tile", "512")
+    size = "{}x{}".format(*LARGE)
+    return ("--size", size, "--max-memory", str(memory), "--tile", "512")
 
 
 @pytest.fixture
@@ -130,7 +132,13 @@ def test_between_a_bucket_and_a_folder(tmp_path: Path, server: Server, side: str
         assert at("out/sub/1.png").is_file()
 
 
-@pytest.mark.parametrize("name", ["one.jpg", "one.tif", "one.webp", "one.dzi", "one.zarr"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("one.tif", "one.dzi", "one.zarr"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("one.jpg", "one.webp")),
+    ],
+)
 def test_every_kind_of_output_is_put_and_verified(
     tmp_path: Path, server: Server, name: str
 ) -> None:
@@ -163,7 +171,7 @@ def test_a_large_output_is_the_same_as_in_a_folder(
     bicubic(f"{BUCKET}/a.tif", f"{BUCKET}/{name}", *large())
     bicubic(tmp_path / "a.tif", tmp_path / name, *large())
     with closing(open_source(at(name))) as one, closing(open_source(tmp_path / name)) as other:
-        window = Window(0, 0, 3000, 4000)
+        window = Window(0, 0, LARGE[1], LARGE[0])
         assert np.array_equal(one.read(window), other.read(window))
     if name == "out.zarr":
         files = {path.relative_to(tmp_path / name).as_posix() for path in files_of(tmp_path / name)}
@@ -319,6 +327,7 @@ def test_an_output_inside_of_its_input(tmp_path: Path, server: Server) -> None:
     assert "overwrite an input" in found.output
 
 
+@pytest.mark.slow
 def test_a_listing_that_comes_late_costs_work_and_nothing_else(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

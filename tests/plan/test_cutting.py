@@ -126,6 +126,33 @@ def test_tasks_in_memory(out_shape: tuple[int, int], alone: bool, first: tuple[i
     assert sides[-1] == (min(256, out_shape[0]), min(256, out_shape[1]))
 
 
+@pytest.mark.parametrize(
+    ("out_shape", "in_shape", "tile", "allowed", "expected"),
+    [
+        # twice the side saves half of what a halo of 100 computes twice, and fits a sixteenth
+        ((6000, 8000), (3000, 4000), None, 2 * GIB, [(1500, 1334), (750, 728)]),
+        ((6000, 8000), (3000, 4000), None, GIB // 4, [(750, 728)]),
+        ((6000, 8000), (3000, 4000), 500, 2 * GIB, [(2000, 2000), (1000, 1000), (500, 500)]),
+        ((1500, 1500), (1500, 1500), None, 2 * GIB, [(750, 750)]),
+        # of a long image one side is cut
+        ((2000, 700), (2000, 700), None, 2 * GIB, [(667, 700)]),
+        ((700, 2000), (700, 2000), None, 2 * GIB, [(700, 667)]),
+    ],
+)
+def test_larger_tasks_in_memory_where_a_halo_is_wide(
+    out_shape: tuple[int, int],
+    in_shape: tuple[int, int],
+    tile: int | None,
+    allowed: int,
+    expected: list[tuple[int, int]],
+) -> None:
+    cost = dataclasses.replace(COST, radius=(100, 100), encode_bytes=64, latent_bytes=32)
+    image = Cutting(in_shape, out_shape, cost, allowed, tile)
+    # a tile that was asked for is the smallest
+    smaller = [] if tile else [(512, 512), (256, 256)]
+    assert list(image.tasks_in_memory(2)) == expected + smaller
+
+
 def test_the_slack_of_a_disk_is_as_much_again_and_bounded() -> None:
     assert disk_slack(1000) == 1000
     assert disk_slack(1 << 40) == DISK_SLACK == 64 * MIB

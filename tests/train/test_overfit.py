@@ -26,8 +26,9 @@ WIDTHS = {
     "lmliif": {"latent_hidden": "48", "depth": "3"},
     "metasr": {},
 }
-NAMES = ["rdn-liif", "edsr-small-lmliif", "edsr-small-metasr"]
+NAMES = ["edsr-small-lmliif"]
 MORE = [
+    *("rdn-liif", "edsr-small-metasr"),
     *("edsr-baseline-liif", "edsr-small-liif", "rdn-metasr", "edsr-baseline-liif-no-cell"),
     *("edsr-baseline-liif-no-unfold", "edsr-baseline-liif-no-ensemble"),
     "edsr-baseline-liif-shallow",

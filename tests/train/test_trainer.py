@@ -162,9 +162,7 @@ def degraded(recipe: Preset, network: str) -> Preset:
 @pytest.mark.parametrize(
     ("kind", "inputs"),
     [
-        pytest.param(
-            kind, inputs, marks=[] if kind == "lmliif" or inputs == "clean" else pytest.mark.slow
-        )
+        pytest.param(kind, inputs, marks=[] if kind == "lmliif" else pytest.mark.slow)
         for kind in sorted(DECODERS)
         for inputs in ("clean", *NETWORKS)
     ],
@@ -523,7 +521,13 @@ def test_photos_that_do_not_fit_the_recipe_are_refused() -> None:
         sampler_of(photos(), samples=145)
 
 
-@pytest.mark.parametrize("kind", sorted(DECODERS))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind == "lmliif" else pytest.mark.slow)
+        for kind in sorted(DECODERS)
+    ],
+)
 def test_a_few_steps_learn_something(kind: str, tmp_path: Path) -> None:
     recipe = dataclasses.replace(
         SMALL,
