@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO, assert_never
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.table import Column
 from rich.text import Text
 
@@ -52,6 +52,12 @@ LINE_SECONDS = 10.0
 LINE_SHARE = 0.1
 """A plain line an image for this share of its pixels, when LINE_PAUSE has passed."""
 LINE_PAUSE = 2.0
+NARROW = 70
+"""Columns of a terminal below which sizes and speeds are left out."""
+LEAST_NAME = 12
+"""Characters of a name that are always shown."""
+_BESIDE, _BESIDE_NARROW = 30 + 4 + 10 + 3, 14 + 4 + 6 + 3
+"""Columns that are not the name's: speed and time, the percentage, a bar, and space between."""
 
 Clock = Callable[[], float]
 
@@ -71,8 +77,15 @@ class Tracker:
         return self.pixels / self.plan.pixels
 
     @property
+    def start_share(self) -> float:
+        """Part of the output that others, or an earlier run, rendered."""
+        return self.start / self.plan.pixels
+
+    @property
     def speed(self) -> str:
-        """Pixels of this run over its time."""
+        """Pixels of this run over its time; empty before there are any."""
+        if self.pixels == self.start:
+            return ""
         return rate(self.pixels - self.start, self.clock() - self.began)
 
     @property
@@ -226,12 +239,51 @@ class PlainProgress:
             self.gone = True
 
 
-class _StateColumn(ProgressColumn):
-    """Speed and time left, asked for at each refresh."""
+class _NameColumn(ProgressColumn):
+    """What a bar is of; a long name is cut in its middle, so that the bar and the time have room.
+
+    Args:
+        console: whose width counts.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(Column(no_wrap=True))
+        self.console = console
 
     def render(self, task: Task) -> Text:
-        state = task.fields["state"]
-        return Text(state(), style="cyan")
+        sides = task.fields["sides"] if self.console.width >= NARROW else ""
+        room = self.console.width - (_BESIDE if sides else _BESIDE_NARROW) - len(sides)
+        return Text(_cut(task.description, max(LEAST_NAME, room)) + sides)
+
+
+class _PercentColumn(ProgressColumn):
+    """The percentage, where it is known."""
+
+    def __init__(self) -> None:
+        super().__init__(Column(no_wrap=True, min_width=4))
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.percentage:>3.0f}%")
+
+
+class _StateColumn(ProgressColumn):
+    """Speed and time left, asked for at each refresh; the time alone where there is little room."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(Column(no_wrap=True))
+        self.console = console
+
+    def render(self, task: Task) -> Text:
+        parts = [part for part in task.fields["state"]() if part]
+        return Text(", ".join(parts if self.console.width >= NARROW else parts[-1:]), style="cyan")
+
+
+def _cut(name: str, room: int) -> str:
+    """The name in so many characters: its beginning and its end, which has the suffix."""
+    if len(name) <= room:
+        return name
+    end = room // 2
+    return f"{name[: room - end - 1]}…{name[-end:]}"
 
 
 class BarProgress:
@@ -245,20 +297,20 @@ class BarProgress:
         self.running: dict[str, tuple[TaskID, Tracker]] = {}
         self._errors = Errors()
         self.images = self.finished = self.pixels = 0
+        # images that this run rendered, without what was there before
+        self.rendered = 0.0
         self.began = clock()
         self.progress = Progress(
-            TextColumn(
-                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
-            ),
+            _NameColumn(console),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
-            TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
-            _StateColumn(table_column=Column(no_wrap=True)),
+            _PercentColumn(),
+            _StateColumn(console),
             console=console,
             # a cleared bar leaves only the lines above it and the summary
             transient=True,
             expand=True,
         )
-        self.batch = self.progress.add_task("images", total=None, state=self._batch_state)
+        self.batch = self.progress.add_task("images", total=None, state=self._batch_state, sides="")
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -303,6 +355,8 @@ class BarProgress:
                 if entry is not None:
                     entry[1].exporting = True
             case ImageDone():
+                if entry := self.running.get(str(event.input)):
+                    self.rendered += 1 - entry[1].start_share
                 self._end(event.input)
                 if self.verbose:
                     speed = rate(event.pixels, event.seconds)
@@ -328,14 +382,16 @@ class BarProgress:
     def _begin(self, event: PlanMade) -> None:
         plan = event.plan
         tracker = Tracker(plan, event.done_pixels, self.clock)
-        name = shown(f"{Path(plan.input).name} {sides(plan.region.shape)}")
         task = self.progress.add_task(
-            name,
-            total=plan.pixels,
+            printable(Path(plan.input).name),
+            # of a single task nothing is known before its end: the bar moves to and fro
+            total=None if plan.task_count == 1 else plan.pixels,
             completed=event.done_pixels,
-            state=lambda: _state(tracker, percent=False),
+            state=lambda: _states(tracker),
+            sides=f" {sides(plan.region.shape)}",
         )
         self.running[plan.input] = task, tracker
+        self.progress.update(self.batch, completed=self._images_done())
         if self.verbose:
             self._print(shown(f"{plan.input}: {_sizes(plan)}"))
             self._print(f"  {shown(plan_details(plan))}")
@@ -346,7 +402,7 @@ class BarProgress:
             task, tracker = entry
             tracker.pixels += event.pixels
             self.pixels += event.pixels
-            self.progress.update(task, completed=tracker.pixels)
+            self.progress.update(task, completed=tracker.pixels, total=tracker.plan.pixels)
             self.progress.update(self.batch, completed=self._images_done())
 
     def _end(self, path: Path) -> None:
@@ -360,16 +416,21 @@ class BarProgress:
         """Images, with the rendered share of those in flight."""
         return self.finished + sum(tracker.share for _, tracker in self.running.values())
 
-    def _batch_state(self) -> str:
+    def _images_rendered(self) -> float:
+        """Images that this run rendered, with its share of those in flight."""
+        trackers = (tracker for _, tracker in self.running.values())
+        return self.rendered + sum(one.share - one.start_share for one in trackers)
+
+    def _batch_state(self) -> list[str]:
         spent = self.clock() - self.began
-        done = self._images_done()
+        left, rendered = self.images - self._images_done(), self._images_rendered()
         parts = [f"{self.finished}/{self.images}"]
         if self.pixels:
             parts.append(rate(self.pixels, spent))
-        if 0 < done < self.images:
-            left = spent * (self.images - done) / done
-            parts.append(f"{duration(left)} left")
-        return ", ".join(parts)
+        # what was skipped or there before says nothing of how long the rest takes
+        if left > 0 and rendered > 0:
+            parts.append(f"{duration(spent * left / rendered)} left")
+        return parts
 
     def _print(self, markup: str) -> None:
         self.progress.console.print(markup, highlight=False, soft_wrap=True)
@@ -401,8 +462,12 @@ def _sizes(plan: RenderPlan) -> str:
     return f"{shapes}, {megapixels(plan.pixels)}, {plan.output_format}"
 
 
-def _state(tracker: Tracker, percent: bool = True) -> str:
-    if tracker.exporting:
-        return "writing the file"
-    parts = [f"{tracker.share:.0%}"] if percent else []
-    return ", ".join(part for part in (*parts, tracker.speed, tracker.left) if part)
+def _state(tracker: Tracker) -> str:
+    """The percentage, speed and time left on one line."""
+    parts = [] if tracker.exporting else [f"{tracker.share:.0%}"]
+    return ", ".join(part for part in (*parts, *_states(tracker)) if part)
+
+
+def _states(tracker: Tracker) -> list[str]:
+    """Speed and time left, or what is done instead of rendering."""
+    return ["writing the file"] if tracker.exporting else [tracker.speed, tracker.left]

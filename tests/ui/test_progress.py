@@ -265,7 +265,84 @@ def test_a_bar_for_each_image_in_flight() -> None:
     )
     _, a, b = listen.progress.tasks
     assert (a.completed, b.completed) == (200_000, 300_000)
-    assert a.fields["state"]() == "0.02 Mpx/s, 40 s left"
+    assert a.fields["state"]() == ["0.02 Mpx/s", "40 s left"]
+
+
+LONG = "in/IMG_20260714_183055_a_long_summer_day_at_the_lake_panorama_stitched_final_2.jpg"
+
+
+def screen(listen: BarProgress, width: int) -> list[str]:
+    """The bars as a terminal of that width shows them."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(listen.progress.get_renderable())
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+
+
+def at_work(width: int, *events: tuple[float, Event]) -> tuple[BarProgress, list[str]]:
+    """What is on the screen after those events."""
+    clock = Clock()
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, _environ={})
+    listen = BarProgress(console, clock=clock)
+    for seconds, event in events:
+        clock.now += seconds
+        listen(event)
+    return listen, screen(listen, width)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_long_name_leaves_room_for_the_bar_and_the_time(width: int) -> None:
+    large = plan(LONG, out_shape=(15000, 20000))
+    _, lines = at_work(
+        width, (0, BatchStarted(3)), (0, PlanMade(large)), (100, TaskDone(Path(LONG), 150_000_000))
+    )
+    batch, image = lines[:2]
+    assert image.startswith("IMG_2")
+    assert "….jpg" not in image
+    assert "2.jpg" in image
+    assert ("20000x15000" in image) == (width >= 70)
+    for line in (batch, image):
+        assert "━" in line
+        assert "%" in line
+        assert line.rstrip().endswith("left")
+    assert "50%" in image
+    assert "1:40 min left" in image
+
+
+def test_a_resumed_image_counts_for_the_batch_at_once_and_not_for_its_speed() -> None:
+    started = (0, BatchStarted(2)), (0, PlanMade(plan(), 500_000))
+    _, (batch, image) = at_work(80, *started)
+    assert "25%" in batch
+    assert "50%" in image
+    # nothing is known yet
+    assert "left" not in batch + image
+    assert "Mpx/s" not in batch + image
+    # a quarter of an image took 10 s: five quarters are left
+    _, (batch, image) = at_work(80, *started, (10, TaskDone(A, 250_000)))
+    assert "50 s left" in batch
+    assert "10 s left" in image
+    # its half of an image took 20 s
+    ended = (10, TaskDone(A, 250_000)), (0, ImageDone(A, Path("out"), 500_000, 20))
+    _, (batch,) = at_work(80, *started, (10, TaskDone(A, 250_000)), *ended)
+    assert "40 s left" in batch
+
+
+def test_skipped_images_say_nothing_of_the_time_left() -> None:
+    skipped = [(0.1, ImageSkipped(Path(f"in/{n}.png"), Path("out"))) for n in range(8)]
+    started: list[tuple[float, Event]] = [(0, BatchStarted(10)), *skipped]
+    _, (batch,) = at_work(80, *started)
+    assert "8/10" in batch
+    assert "left" not in batch
+    _, (batch, _) = at_work(80, *started, (0, PlanMade(plan())), (9.2, TaskDone(A, 500_000)))
+    assert "30 s left" in batch
+
+
+def test_an_image_of_a_single_task_moves_and_states_no_share() -> None:
+    one = plan(task=(1000, 1000))
+    listen, (_, image) = at_work(80, (0, BatchStarted(1)), (0, PlanMade(one)))
+    assert listen.progress.tasks[1].total is None
+    assert "%" not in image
+    listen(TaskDone(A, 1_000_000))
+    assert "100%" in screen(listen, 80)[1]
 
 
 def test_names_with_brackets_are_no_markup() -> None:
