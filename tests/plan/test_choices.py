@@ -155,3 +155,12 @@ def test_samples_that_a_compression_cannot_hold() -> None:
     text = str(refused.value)
     assert text.startswith("tiff cannot be compressed so (out/a.tif): got 3 channels of uint16,")
     assert text.endswith("; leave out --compression")
+
+
+def test_the_refusal_of_a_compression_names_the_option() -> None:
+    with pytest.raises(UsageError) as refused:
+        chosen_compression(spec_of(compression="zstd"), PNG, TIFF)
+    assert str(refused.value) == (
+        "--compression: got zstd for out/a.tif, expected for tiff deflate, jpeg; "
+        "leave it out, or choose another --format"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -11,7 +12,7 @@ from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 from liif_cli.plan import layout
 from liif_cli.plan.layout import Layout, held_output, layout_of, part_of
-from liif_cli.plan.memory import GIB, MIB, RESERVE, STREAM_BYTES
+from liif_cli.plan.memory import GIB, MIB, RESERVE, STREAM_BYTES, TaskShape
 from liif_cli.plan.plan import Cut
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
@@ -224,3 +225,53 @@ def test_a_part_that_does_not_fit() -> None:
     assert text.endswith("raise --max-memory, or use a format that streams instead of jpg")
     # of a format that does not stream it is kept however large it is
     assert not part_of(WHOLE, Window(0, 0, 9000, 9000), SOURCE, JPEG, MACHINE).via_store
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("output", [JPEG, ZARR])
+def test_the_memory_of_tasks_is_theirs(output: OutputFacts, alpha: bool) -> None:
+    source = dataclasses.replace(SOURCE, shape=(750, 1000, 3 + alpha), alpha=alpha)
+    out_shape = (3000, 4000)
+    found = laid(out_shape, dataclasses.replace(output, memory=0.1), source)
+    assert found.via_store is (output is ZARR)
+    stored = (found.shard, found.chunk, found.tile)
+    assert stored == ((512, 512, 512) if found.via_store else (2048, 512, 512))
+    # of a store two shards are collected at once, else the task's own pixels
+    collected = 2 * 512**2 if found.via_store else math.prod(found.task)
+    peak = TaskShape.of(found.task, (750, 1000), out_shape, COST.radius).peak_bytes(
+        COST,
+        collected=collected,
+        sample_bytes=2 * (3 + alpha),
+        ensemble=False,
+        passes=2 if alpha else 1,
+        alpha=alpha,
+    )
+    assert found.memory["2 tasks"] == 2 * peak
+
+
+def test_pinned_memory_is_counted_by_tile_channels_and_sample_type() -> None:
+    machine = dataclasses.replace(MACHINE, device="cuda:0")
+    found = laid((3000, 4000), ZARR, machine=machine)
+    task = TaskShape.of(found.task, (750, 1000), (3000, 4000), COST.radius)
+    pinned = task.pinned_bytes(found.tile, 3, 2)
+    assert found.memory["2 tasks"] == laid((3000, 4000), ZARR).memory["2 tasks"] + 2 * pinned
+
+
+def test_a_plan_may_take_all_that_is_allowed() -> None:
+    for output in (JPEG, ZARR):
+        found = laid((3000, 4000), output)
+        exact = dataclasses.replace(MACHINE, allowed_bytes=found.total)
+        ways = layout._layouts(SPEC, SOURCE, output, (3000, 4000), COST, exact, None)
+        first = next(way for way in ways if way.total <= found.total)
+        assert laid((3000, 4000), output, machine=exact) == first
+
+
+def test_the_whole_refusal_of_a_large_input() -> None:
+    small = dataclasses.replace(MACHINE, allowed_bytes=300 * MIB)
+    large = dataclasses.replace(SOURCE, decoded_bytes=38 * MIB)
+    with pytest.raises(PlanError) as refused:
+        laid((15000, 20000), source=large, machine=small)
+    assert str(refused.value).endswith(
+        "raise --max-memory, or make the input a tiled TIFF, which is read by window (for "
+        "instance: vips tiffsave IN OUT.tif --tile --compression zstd)"
+    )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liif_cli import __version__
 from liif_cli.errors import UsageError
 from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.size import SizeRequest
@@ -99,3 +100,70 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     plan = plan_of()
     assert plan.place(tmp_path / "sub" / "p.jsonl", "../in") == tmp_path / "in"
     assert plan.place(tmp_path / "p.jsonl", "/abs") == Path("/abs")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda text: text.replace('"-x"', '"-y"'),
+            ", which was changed after it was made, expected the file as 'liif plan' wrote it; "
+            "make it again with the options that are wanted",
+        ),
+        (
+            lambda text: text.replace('"liif_plan": 1', '"liif_plan": 9'),
+            " of version 9, expected version 1; make it again with this liif's 'liif plan'",
+        ),
+        (lambda text: "{}\n", ", expected a file that 'liif plan' wrote"),
+        (lambda text: "caf\xe9", ", expected a file that 'liif plan' wrote"),
+        (
+            lambda text: text.replace('"images"', '"sha256"'),
+            ", which was changed after it was made",
+        ),
+    ],
+)
+def test_the_whole_refusal(tmp_path: Path, change, said: str) -> None:
+    path = tmp_path / "p.jsonl"
+    plan_of().write(path)
+    path.write_text(change(path.read_text()), encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        PlanFile.read(path)
+    assert str(refused.value).startswith(f"PLAN: got {path}{said}")
+    if "; " in said or "expected a file" in said:
+        assert str(refused.value).endswith(said)
+
+
+def test_names_that_are_no_text_are_refused_whatever_the_checksum_says(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    plan_of(names=("a.png", 5)).write(path)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="changed after it was made"):
+        PlanFile.read(path)
+
+
+def test_a_plan_that_is_not_there_is_said_with_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "none.jsonl"
+    with pytest.raises(UsageError) as refused:
+        PlanFile.read(path)
+    assert str(refused.value) == f"PLAN: got {path}: No such file or directory; check the path"
+
+
+def test_what_the_first_line_says(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    plan_of().write(path)
+    header, *names = map(json.loads, path.read_text().splitlines())
+    assert names == ["a.png", "b/c.png"]
+    assert len(header.pop("sha256")) == 64
+    assert header == {
+        "liif_plan": 1,
+        "liif": __version__,
+        "input": "in",
+        "output": "out",
+        "images": 2,
+        "spec": spec_to_dict(PLAIN),
+        "suffix": "-x",
+        "model_digest": "abc",
+        "numerics": NUMERICS,
+    }
+    # of a single file there are no names
+    plan_of(names=()).write(path)
+    assert json.loads(path.read_text())["images"] == 1

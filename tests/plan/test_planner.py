@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from liif_cli.geometry.window import Window
 from liif_cli.plan.cutting import Cutting
 from liif_cli.plan.disk import DISK_SLACK, batch_disk
 from liif_cli.plan.memory import GIB, MIB, default_allowed, format_bytes
+from liif_cli.plan.passes import BLEED
 from liif_cli.plan.plan import Cut, RenderPlan
-from liif_cli.plan.planner import make_plan
+from liif_cli.plan.planner import LARGEST_SIDE, make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
 
 COST = ModelCost(
@@ -450,3 +452,180 @@ def test_half_rendered_stores_keep_their_shards_and_get_smaller_tasks_for_less_m
     # two workers with smaller tasks come before one with larger ones
     assert sides[:2] == [((4096, 4096), 2), ((2048, 2048), 2)]
     assert {workers for _, workers in sides[2:]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"tile": 63}, "--tile: got 63, expected 64 to 8192 pixels"),
+        ({"tile": 8193}, "--tile: got 8193, expected 64 to 8192 pixels"),
+        (
+            {"cost": dataclasses.replace(COST, exact_tiling=False)},
+            "model m: got pixels that depend on the tile they are rendered in, "
+            "expected a decoder whose tiling is exact",
+        ),
+        (
+            {"size": SizeRequest(width=LARGEST_SIDE + 1, height=2)},
+            "output of in/a.png: got 16777217x2, expected at most 16777216 pixels per side",
+        ),
+        (
+            {"pyramid": "mean"},
+            "--pyramid: got mean for out/a.tif, expected for tiff no choice at all; "
+            "leave it out, or choose another --format",
+        ),
+        (
+            {"roi": Window(700, 0, 51, 10)},
+            "--roi of in/a.png: got 10x51 at 0,700, expected a part of its 1000x750 pixels; "
+            "give X,Y,W,H in input pixels, X + W and Y + H within the image",
+        ),
+        *(
+            (
+                {"size": SizeRequest.from_scale("0.1"), "roi": Window(3, 2, height, width)},
+                f"--roi of in/a.png: got {width}x{height} at 2,3, which holds no pixel of an "
+                "output of 100x75, expected a larger part",
+            )
+            for height, width in ((1, 30), (30, 1))
+        ),
+    ],
+)
+def test_what_is_refused_before_anything_is_cut(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises((UsageError, PlanError)) as refused:
+        plan_of(**{"size": SizeRequest.from_scale("4"), **asked})
+    assert str(refused.value) == said
+
+
+def test_what_is_just_not_refused() -> None:
+    assert plan_of(SizeRequest.from_scale("4"), tile=8192).tile == 8192
+    assert plan_of(SizeRequest(width=LARGEST_SIDE, height=1)).out_shape == (1, LARGEST_SIDE)
+    part = plan_of(SizeRequest.from_scale("0.1"), roi=Window(0, 0, 10, 10))
+    assert part.region == Window(0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "radius"),
+    [
+        ({}, (20, 31)),
+        # colour is carried below transparent pixels, and into what was not measured
+        ({"alpha": True}, (20 + BLEED, 31 + BLEED)),
+        ({"nodata": 0.0}, (20 + BLEED, 31 + BLEED)),
+        ({"alpha": True, "nodata": 0.0}, (20 + BLEED, 31 + BLEED)),
+    ],
+)
+def test_where_colour_is_bled_more_is_read(source: dict[str, Any], radius: tuple[int, int]) -> None:
+    facts = InputFacts("in/a.png", "png", (750, 1000, 4), "uint8", digest="d", **source)
+    cost = dataclasses.replace(COST, radius=(20, 31))
+    spec = RenderSpec(size=SizeRequest.from_scale("4"), model="m")
+    plan = make_plan(spec, facts, [TIFF], cost, MACHINE, model_digest="w", precision="fp32")
+    assert plan.radius == radius
+
+
+def test_choices_of_the_format_that_is_taken_are_written_down() -> None:
+    offers = dataclasses.replace(
+        TIFF, compressions=("deflate", "jpeg"), pyramids=("mean", "none"), quality=80
+    )
+    plan = plan_of(SizeRequest.from_scale("4"), outputs=(offers,))
+    assert (plan.compression, plan.pyramid, plan.quality) == ("deflate", "mean", 0)
+    asked = {"compression": "jpeg", "pyramid": "none", "quality": 91}
+    plan = plan_of(SizeRequest.from_scale("4"), outputs=(offers,), **asked)
+    assert (plan.compression, plan.pyramid, plan.quality) == ("jpeg", "none", 91)
+    with pytest.raises(OutputError, match="tiff cannot be compressed so"):
+        plan_of(SizeRequest.from_scale("4"), outputs=(offers,), dtype="uint16", compression="jpeg")
+
+
+def test_a_part_that_resumes_keeps_the_layout_of_its_store() -> None:
+    spec = RenderSpec(size=POSTER, model="m", roi=Window(100, 200, 50, 60))
+    source = InputFacts("in/a.png", "png", (750, 1000, 3), "uint8", digest="d")
+    begun = Cut((2048, 2048), 2048, 512, 256)
+    plan = make_plan(
+        spec, source, [TIFF], COST, MACHINE, model_digest="w", precision="fp32", resume=begun
+    )
+    assert plan.via_store
+    assert plan.cut == begun
+
+
+def test_without_an_output_there_is_no_plan() -> None:
+    with pytest.raises(PlanError, match=r"no output format for in/a\.png"):
+        plan_of(POSTER, outputs=())
+
+
+def test_everything_that_was_asked_and_found_is_in_the_plan() -> None:
+    facts = InputFacts(
+        "in/a.tif",
+        "bigtiff",
+        (75, 100, 4),
+        "uint16",
+        digest="input's",
+        alpha=True,
+        ranges=((1.0, 2.0),),
+        page=3,
+        select=(("t", 2),),
+        level=1,
+        cleanup=12.0,
+        nodata=7.0,
+        linear=True,
+        mask=True,
+    )
+    spec = RenderSpec(
+        size=SizeRequest.from_scale("3"),
+        model="the model",
+        via=Fraction(2),
+        self_ensemble=True,
+        roi=Window(4, 5, 30, 40),
+        dpi=300.0,
+        strip_metadata=True,
+        cell=CellPolicy(factor=2.0),
+    )
+    machine = dataclasses.replace(MACHINE, device="cuda:1")
+    cost = dataclasses.replace(COST, takes_cleanup=True)
+    plan = make_plan(spec, facts, [TIFF], cost, machine, model_digest="model's", precision="bf16")
+    expected = {
+        "input": "in/a.tif",
+        "output": "out/a.tif",
+        "input_format": "bigtiff",
+        "output_format": "tiff",
+        "input_digest": "input's",
+        "model_digest": "model's",
+        "in_shape": (75, 100),
+        "out_shape": (225, 300),
+        "channels": 4,
+        "dtype": "uint16",
+        "model": "the model",
+        "device": "cuda:1",
+        "precision": "bf16",
+        "cell": CellPolicy(factor=2.0),
+        "via": Fraction(2),
+        "self_ensemble": True,
+        "allowed_mem": 2 * GIB,
+        "alpha": True,
+        "ranges": ((1.0, 2.0),),
+        "page": 3,
+        "select": (("t", 2),),
+        "level": 1,
+        "strip_metadata": True,
+        "roi": Window(4, 5, 30, 40),
+        "unpack": False,
+        "nodata": 7.0,
+        "linear": True,
+        "mask": True,
+        "dpi": 300.0,
+        "cleanup": 12.0,
+        "via_store": False,
+        "workers": 2,
+    }
+    assert {name: getattr(plan, name) for name in expected} == expected
+    # the part alone is held and written
+    assert plan.region == Window(12, 15, 90, 120)
+    assert plan.projected_disk == 2 * 90 * 120 * 4 * 2
+    other = dataclasses.replace(spec, dpi=None, strip_metadata=False)
+    plain = make_plan(other, facts, [TIFF], COST, MACHINE, model_digest="w", precision="fp32")
+    assert (plain.dpi, plain.strip_metadata, plain.cleanup) == (0.0, False, 0.0)
+
+
+def test_an_unpacked_input_is_said_and_takes_disk() -> None:
+    facts = InputFacts(
+        "in/a.png", "png", (75, 100, 3), "uint8", digest="d", decoded_bytes=GIB, unpack_bytes=MIB
+    )
+    spec = RenderSpec(size=SizeRequest.from_scale("3"), model="m")
+    plan = make_plan(spec, facts, [TIFF], COST, MACHINE, model_digest="w", precision="fp32")
+    assert plan.unpack
+    assert plan.projected_disk == 2 * (225 * 300 * 3 + 75 * 100 * 3)
