@@ -356,3 +356,49 @@ def test_a_store_on_a_disk_is_never_a_draft(tmp_path, full):
     assert not full.lost
     (full.path / "zarr.json").unlink()
     assert full.lost
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (None, "no tile store; check the path"),
+        (lambda group: group["attributes"].pop("liif"), "no readable tile store; {remove}"),
+        (lambda group: group["attributes"].update(liif=[]), "no readable tile store; {remove}"),
+        (
+            lambda group: group["attributes"]["liif"].pop("version"),
+            "no readable tile store; {remove}",
+        ),
+        (
+            lambda group: group["attributes"]["liif"].update(version=1),
+            "a tile store of version 1, expected version 2; "
+            "use the program that wrote it, or remove it",
+        ),
+        (
+            lambda group: group["attributes"]["liif"].update(fingerprint="g"),
+            "a tile store of other work (g), expected f; remove it to start afresh",
+        ),
+    ],
+)
+def test_the_whole_refusal_of_what_is_no_store_of_this_work(tmp_path, change, got):
+    path = tmp_path / "store"
+    if change is not None:
+        TileStore.create(path, height=20, width=30, channels=1, dtype="uint8", fingerprint="f")
+        group = json.loads((path / "zarr.json").read_text())
+        change(group)
+        (path / "zarr.json").write_text(json.dumps(group))
+    with pytest.raises(OutputError) as refused:
+        TileStore.open(path, "f")
+    assert str(refused.value) == f"{path}: got " + got.format(remove="remove it and run again")
+
+
+def test_the_whole_refusal_of_an_array_that_was_changed(tmp_path):
+    path = tmp_path / "store"
+    TileStore.create(path, height=20, width=30, channels=1, dtype="uint8", fingerprint="f")
+    array = path / "0" / "zarr.json"
+    array.write_text(array.read_text().replace("20", "21"))
+    with pytest.raises(OutputError) as refused:
+        TileStore.open(path)
+    assert str(refused.value) == (
+        f"{array}: got damaged metadata (other metadata than were written), "
+        "expected those of the store; remove the store and run again"
+    )
