@@ -11,16 +11,7 @@ from hypothesis import strategies as st
 from liif_cli.plan.cutting import CHUNK, LEAST_CHUNK, Cutting
 from liif_cli.plan.disk import DISK_SLACK, disk_slack
 from liif_cli.plan.memory import GIB, MIB
-from liif_cli.plan.spec import ModelCost
-
-COST = ModelCost(
-    radius=(20, 20),
-    encode_bytes=512,
-    latent_bytes=1024,
-    encode_macs=200_000,
-    query_macs=133_000,
-    query_bytes=12 * MIB,
-)
+from tests.plan.facts import COST
 
 
 def cut(

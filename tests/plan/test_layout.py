@@ -14,17 +14,9 @@ from liif_cli.plan import layout
 from liif_cli.plan.layout import Layout, held_output, layout_of, part_of
 from liif_cli.plan.memory import GIB, MIB, RESERVE, STREAM_BYTES, TaskShape
 from liif_cli.plan.plan import Cut
-from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
+from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
+from tests.plan.facts import COST, MACHINE
 
-COST = ModelCost(
-    radius=(20, 20),
-    encode_bytes=512,
-    latent_bytes=1024,
-    encode_macs=200_000,
-    query_macs=133_000,
-    query_bytes=12 * MIB,
-)
-MACHINE = Machine(workers=2, base_bytes=300 * MIB, allowed_bytes=2 * GIB)
 SPEC = RenderSpec(size=SizeRequest.from_scale("4"), model="m")
 SOURCE = InputFacts("in/a.tif", "tiff", (750, 1000, 3), "uint16", digest="d", decoded_bytes=5 * MIB)
 TIFF = OutputFacts("out/a.tif", "tiff", 1 << 50, memory=3.0)

@@ -22,16 +22,8 @@ from liif_cli.plan.passes import BLEED
 from liif_cli.plan.plan import Cut, RenderPlan
 from liif_cli.plan.planner import LARGEST_SIDE, make_plan
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
+from tests.plan.facts import COST, MACHINE
 
-COST = ModelCost(
-    radius=(20, 20),
-    encode_bytes=512,
-    latent_bytes=1024,
-    encode_macs=200_000,
-    query_macs=133_000,
-    query_bytes=12 * MIB,
-)
-MACHINE = Machine(workers=2, base_bytes=300 * MIB, allowed_bytes=2 * GIB)
 TIFF = OutputFacts("out/a.tif", "tiff", disk_free=1 << 50)
 JPEG = OutputFacts("out/a.jpg", "jpg", 1 << 50, max_side=65_500, dtypes=("uint8",), streams=False)
 
