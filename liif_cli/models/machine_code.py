@@ -6,6 +6,7 @@ that may run for three. An object file needs llvmlite's loader only, which takes
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import logging
 import os
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ _SHARED = [
     Path(__file__).with_name(name) for name in ("vectors.py", "winograd.py", "winograd_kernel.py")
 ]
 """What the kernels' sources are compiled with."""
+_ROOT = Path(__file__).parents[2]
 _MAGIC = b"liif machine code 1"
 _lock = threading.Lock()
 
@@ -76,6 +79,29 @@ def function(source: Path, variant: str, compiled: Callable[[], Compiled], types
     """
     with _lock:
         return types(_address(source, variant, compiled))
+
+
+def kernel(module: str, variant: str, arguments: int) -> Callable[..., None]:
+    """A kernel as a function of its arguments' addresses.
+
+    Args:
+        module: name of a module whose ``compiled(variant)`` compiles it, imported for that only.
+        variant: see ``function``.
+        arguments: their number.
+    """
+    address = function(
+        _ROOT.joinpath(*module.split(".")).with_suffix(".py"),
+        variant,
+        lambda: import_module(module).compiled(variant),
+        ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * (2 + arguments)),
+    )
+
+    def call(*addresses: int) -> None:
+        # of numba's calling convention: where a result and an exception would go
+        nothing = ctypes.c_void_p()
+        address(ctypes.byref(nothing), ctypes.byref(nothing), *addresses)
+
+    return call
 
 
 def _address(source: Path, variant: str, compiled: Callable[[], Compiled]) -> int:

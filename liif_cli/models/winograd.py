@@ -22,6 +22,9 @@ DEPTH = 32
 """Channels in that are added up in registers; their number is a multiple of it."""
 ACROSS = 2
 """Vectors of channels out that are added up in registers."""
+DOWN = 12 if registers()[1] == 32 else 6
+"""Rows of a product that are added up in registers: with two vectors of weights and one number,
+their sums fill them."""
 PAD = 16
 """Numbers between the 16 matrices of a block: else they would share places of the cache."""
 

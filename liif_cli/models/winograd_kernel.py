@@ -12,17 +12,12 @@ from numba.extending import intrinsic
 from liif_cli.models.vectors import (
     ALIGN,
     CONTRACT,
-    REGISTERS,
     VECTOR,
     plus,
     spread,
     vector_at,
 )
-from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH
-
-DOWN = 12 if REGISTERS == 32 else 6
-"""Rows of a product that are added up in registers: with two vectors of weights and one number,
-their sums fill them."""
+from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, DOWN
 
 
 def four(builder, base, index, step):

@@ -11,10 +11,10 @@ import torch
 
 pytest.importorskip("numba")
 
-from liif_cli.models import machine_code
+from liif_cli.models import machine_code, winograd
 from liif_cli.models.encoders import edsr, edsr_compiled
 from liif_cli.models.encoders.edsr import EDSR
-from tests.models.processors import run_on
+from tests.models.processors import check_older_processors
 
 SHAPES = [(1, 1), (1, 9), (2, 2), (3, 5), (5, 4), (7, 1), (13, 6), (16, 96), (17, 97), (40, 201)]
 
@@ -131,9 +131,7 @@ def test_the_stated_bytes_are_those_that_it_takes(width: int) -> None:
 
 
 def test_blocks_are_whole_products() -> None:
-    from liif_cli.models import winograd, winograd_kernel
-
-    assert winograd.BLOCK % winograd_kernel.DOWN == 0
+    assert winograd.BLOCK % winograd.DOWN == 0
 
 
 @pytest.mark.slow
@@ -146,7 +144,7 @@ def test_the_machine_code_asks_for_nothing_of_numba() -> None:
 
 ELSEWHERE = """
 import hashlib, sys, torch
-from liif_cli.models import machine_code
+from liif_cli.models import machine_code, winograd
 from tests.models.test_edsr_compiled import by_torch, encoder_of
 assert machine_code.registers()[0] == int(sys.argv[1])
 encoder, image = encoder_of(), torch.rand(1, 3, 37, 121) * 2 - 1
@@ -160,8 +158,4 @@ print(hashlib.sha256(feat.numpy().tobytes()).hexdigest())
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86_64")
 def test_the_vectors_of_older_processors(tmp_path: Path) -> None:
-    haswell = run_on("haswell", "+avx,+avx2,+fma", tmp_path, ELSEWHERE, 8)
-    assert run_on("nehalem", "+sse2,+sse4.2", tmp_path, ELSEWHERE, 4)
-    if machine_code.registers()[0] == 16:
-        # with fused multiply-adds, results do not depend on the processor
-        assert run_on(*machine_code.target(), tmp_path, ELSEWHERE, 16) == haswell
+    check_older_processors(tmp_path, ELSEWHERE)

@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 from liif_cli.models import machine_code
 from liif_cli.models.decoders import latent_compiled, lmliif
 from liif_cli.models.decoders.lmliif import LMLIIF
-from tests.models.processors import run_on
+from tests.models.processors import check_older_processors
 
 CELL = torch.tensor([0.5, 0.4])
 RECTANGLES = [
@@ -152,12 +152,6 @@ def test_without_numba_torch_runs_it(
     assert "numba is not there" in caplog.text
 
 
-def test_space_is_left_for_a_whole_product() -> None:
-    from liif_cli.models import winograd_kernel
-
-    assert winograd_kernel.DOWN <= latent_compiled.MOST_DOWN
-
-
 @pytest.mark.slow
 def test_the_machine_code_asks_for_nothing_of_numba() -> None:
     from liif_cli.models.decoders import latent_kernel
@@ -183,8 +177,4 @@ print(hashlib.sha256(made.numpy().tobytes()).hexdigest())
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of x86_64")
 def test_the_vectors_of_older_processors(tmp_path: Path) -> None:
-    haswell = run_on("haswell", "+avx,+avx2,+fma", tmp_path, ELSEWHERE, 8)
-    assert run_on("nehalem", "+sse2,+sse4.2", tmp_path, ELSEWHERE, 4)
-    if machine_code.registers()[0] == 16:
-        # with fused multiply-adds, results do not depend on the processor
-        assert run_on(*machine_code.target(), tmp_path, ELSEWHERE, 16) == haswell
+    check_older_processors(tmp_path, ELSEWHERE)

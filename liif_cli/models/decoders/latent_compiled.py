@@ -5,12 +5,9 @@ That module imports numba, and is itself imported only where there is no machine
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +17,10 @@ from torch import nn
 
 from liif_cli.models import machine_code
 from liif_cli.models.machine_code import aligned, registers
-from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, PAD, in_columns, transformed
+from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, DOWN, PAD, in_columns, transformed
 
 MOST_CHANNELS = 128
 """Of feat. Of more, transformed weights leave the second-level cache for every block of tiles."""
-MOST_DOWN = 12
-"""Codes of the kernel's product."""
 
 Array = npt.NDArray[Any]
 
@@ -95,9 +90,7 @@ def modulate(
         scratch.ctypes.data,
         result.data_ptr(),
     )
-    # of numba's calling convention: where a result and an exception would go
-    nothing = ctypes.c_void_p()
-    kernel()(ctypes.byref(nothing), ctypes.byref(nothing), *addresses)
+    kernel()(*addresses)
     return result
 
 
@@ -106,17 +99,11 @@ def space(channels: int, widths: Sequence[int], cols: tuple[int, int]) -> int:
     tiles = (cols[1] + 1) // 2 - cols[0] // 2
     rows = 5 * (2 * tiles + 2) * channels
     transforms = 16 * (BLOCK * (channels + ACROSS * registers()[0]) + 2 * PAD)
-    buffers = 2 * (2 * 2 * BLOCK + MOST_DOWN) * max(widths[:-1])
+    buffers = 2 * (2 * 2 * BLOCK + DOWN) * max(widths[:-1])
     return rows + transforms + buffers
 
 
 @cache
 def kernel() -> Any:
     """The compiled ``modulate``."""
-    name = "liif_cli.models.decoders.latent_kernel"
-    return machine_code.function(
-        Path(__file__).with_name("latent_kernel.py"),
-        "float32",
-        lambda: import_module(name).compiled("float32"),
-        ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 7),
-    )
+    return machine_code.kernel("liif_cli.models.decoders.latent_kernel", "float32", 5)

@@ -28,9 +28,8 @@ from liif_cli.models.vectors import (
     rectified,
     vector_at,
 )
-from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, PAD
+from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, DOWN, PAD
 from liif_cli.models.winograd_kernel import (
-    DOWN,
     add_products,
     multiply,
     multiply_one,

@@ -5,12 +5,9 @@ That module imports numba, and is itself imported only where there is no machine
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,24 +111,13 @@ def add_colours(
         space,
         out,
     )
-    # of numba's calling convention: where a result and an exception would go
-    nothing = ctypes.c_void_p()
-    kernel(kind.name)(
-        ctypes.byref(nothing), ctypes.byref(nothing), *(array.ctypes.data for array in arrays)
-    )
+    kernel(kind.name)(*(array.ctypes.data for array in arrays))
 
 
 @cache
 def kernel(kind: str) -> Any:
     """The compiled query for numbers of that kind, "float32" or "float64"."""
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 11)
-    name = "liif_cli.models.decoders.lmliif_kernel"
-    return machine_code.function(
-        Path(__file__).with_name("lmliif_kernel.py"),
-        kind,
-        lambda: import_module(name).compiled(kind),
-        prototype,
-    )
+    return machine_code.kernel("liif_cli.models.decoders.lmliif_kernel", kind, 9)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,8 @@ That module imports numba, and is itself imported only where there is no machine
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,9 +56,7 @@ def add_body(feat: torch.Tensor, layers: Sequence[nn.Conv2d], factor: float) -> 
             weights.ctypes.data,
             space.ctypes.data,
         )
-        # of numba's calling convention: where a result and an exception would go
-        nothing = ctypes.c_void_p()
-        kernel()(ctypes.byref(nothing), ctypes.byref(nothing), *addresses)
+        kernel()(*addresses)
     return feat
 
 
@@ -102,10 +97,4 @@ def _packed(layers: Sequence[nn.Conv2d], factor: float) -> np.ndarray[Any, Any]:
 @cache
 def kernel() -> Any:
     """The compiled ``add_body``."""
-    name = "liif_cli.models.encoders.edsr_kernel"
-    return machine_code.function(
-        Path(__file__).with_name("edsr_kernel.py"),
-        "float32",
-        lambda: import_module(name).compiled("float32"),
-        ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 7),
-    )
+    return machine_code.kernel("liif_cli.models.encoders.edsr_kernel", "float32", 5)

@@ -25,8 +25,8 @@ from liif_cli.models.vectors import (
     rectified,
     vector_at,
 )
-from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, PAD
-from liif_cli.models.winograd_kernel import DOWN, multiply, transform, untransformed
+from liif_cli.models.winograd import ACROSS, BLOCK, DEPTH, DOWN, PAD
+from liif_cli.models.winograd_kernel import multiply, transform, untransformed
 
 _inlined = inlined()
 
