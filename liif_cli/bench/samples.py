@@ -265,7 +265,8 @@ def _dead_leaves(height: int = 240, width: int = 320, seed: int = 2021) -> Float
     y, x = _centres(height, width)
     drawn = np.zeros((*y.shape, 3))
     free = np.ones(y.shape, dtype=bool)
-    while free.any():
+    left = free.size
+    while left:
         # inverse of the distribution function of r ** -3 on low .. high
         radius = (low**-2 - rng.random() * (low**-2 - high**-2)) ** -0.5
         row, col = rng.random(2) * (height + 2 * high, width + 2 * high) - high
@@ -273,14 +274,20 @@ def _dead_leaves(height: int = 240, width: int = 320, seed: int = 2021) -> Float
         colour = palette[rng.integers(len(palette))] * (0.75 + 0.4 * tone[0]) + 0.06 * (tone - 0.5)
         rows = slice(max(0, int((row - radius) * FACTOR)), max(0, int((row + radius) * FACTOR) + 1))
         cols = slice(max(0, int((col - radius) * FACTOR)), max(0, int((col + radius) * FACTOR) + 1))
+        # most of a box is covered soon, and at last all of nearly every one
         if not free[rows, cols].any():
             continue
-        dy, dx = (y[rows, cols] - row) / radius, (x[rows, cols] - col) / radius
-        seen = free[rows, cols] & (dy * dy + dx * dx < 1)
+        at = np.nonzero(free[rows, cols])
+        dy, dx = (y[rows, cols][at] - row) / radius, (x[rows, cols][at] - col) / radius
+        inside = dy * dy + dx * dx < 1
+        if not inside.any():
+            continue
+        seen = at[0][inside] + rows.start, at[1][inside] + cols.start
         # a soft light from one side
-        light = 1 + 0.22 * (np.cos(angle) * dx[seen] + np.sin(angle) * dy[seen])
-        drawn[rows, cols][seen] = light[:, None] * colour
-        free[rows, cols] &= ~seen
+        light = 1 + 0.22 * (np.cos(angle) * dx[inside] + np.sin(angle) * dy[inside])
+        drawn[seen] = light[:, None] * colour
+        free[seen] = False
+        left -= len(seen[0])
     return drawn
 
 

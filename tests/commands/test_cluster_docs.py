@@ -60,6 +60,7 @@ def plan(place: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_first_commands(place: Path) -> None:
     (first, *_) = blocks("sh")
     assert len(first.splitlines()) == 3

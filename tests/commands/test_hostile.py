@@ -52,9 +52,11 @@ def bad_entries(folder: Path) -> list[str]:
 def bomb(path: Path) -> None:
     """A PNG of 1.5 MB whose profile inflates to 1.5 GB."""
     whole = mutants.seeds("png")["rgb"][""]
-    stream = zlib.compressobj()
-    parts = [stream.compress(bytes(2**20)) for _ in range(1500)]
-    profile = chunk(b"iCCP", b"p\0\0" + b"".join(parts) + stream.flush())
+    packer = zlib.compressobj(wbits=-15)
+    # behind a full flush nothing refers to what was before, so that a block may be repeated
+    block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = struct.pack(">HH", 1500 * 2**20 % 65521, 1)
+    profile = chunk(b"iCCP", b"p\0\0\x78\x9c" + 1500 * block + b"\x03\x00" + checksum)
     path.write_bytes(whole[:33] + profile + whole[33:])
 
 

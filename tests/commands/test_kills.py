@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,17 +17,14 @@ import zarr
 from click.testing import CliRunner
 
 from liif_cli.cli import liif
-
-ROOT = Path(__file__).resolve().parents[2]
-ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+from tests.commands.forked import Forked, ended
 
 
 def command(folder: Path, name: str) -> list[str]:
     # 36 shards by way of a store: Zarr always is, TIFF with so little memory
     size = "3000x3000" if name.endswith(".zarr") else "6000x6000"
     options = ["--size", size, "--model", "bicubic", "--max-memory", "800MiB", "-q"]
-    program = [sys.executable, "-m", "liif_cli", "upscale"]
-    return [*program, str(folder / "a.tif"), str(folder / "out" / name), *options]
+    return ["upscale", str(folder / "a.tif"), str(folder / "out" / name), *options]
 
 
 def pixels_of(path: Path) -> str:
@@ -59,7 +54,7 @@ def kill_once(folder: Path, name: str, rng: random.Random) -> bool:
         return found
 
     before = traces()
-    process = subprocess.Popen(command(folder, name), env=ENV, stderr=subprocess.PIPE)
+    process = Forked(command(folder, name))
     limit = time.monotonic() + 120
     while process.poll() is None and traces() == before:
         assert time.monotonic() < limit
@@ -86,7 +81,7 @@ def test_kills(tmp_path: Path, name: str, kills: int) -> None:
     tifffile.imwrite(tmp_path / "a.tif", noise, photometric="rgb")
     out = tmp_path / "out"
     # undisturbed, in this process, whose memory is not so small
-    words = [word for word in command(tmp_path, name)[3:] if word not in ("--max-memory", "800MiB")]
+    words = [word for word in command(tmp_path, name) if word not in ("--max-memory", "800MiB")]
     done = CliRunner().invoke(liif, words)
     assert done.exit_code == 0, done.output
     expected = pixels_of(out / name)
@@ -100,9 +95,7 @@ def test_kills(tmp_path: Path, name: str, kills: int) -> None:
             # it was done before the kill came: whole, and begun once more
             assert pixels_of(out / name) == expected
             shutil.rmtree(out)
-    run = subprocess.run(
-        command(tmp_path, name), env=ENV, timeout=300, capture_output=True, check=False
-    )
+    run = ended(command(tmp_path, name))
     assert run.returncode == 0, run.stderr
     assert pixels_of(out / name) == expected
     assert sorted(path.name for path in out.iterdir()) == [".liif", name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from liif_cli.engine.events import ImageDone
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
+from tests.commands.forked import ended
 from tests.engine.conftest import Events
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = [
     b"caf\xe9.png",
     b"\xff\xfe.png",
@@ -47,13 +46,7 @@ def listed(folder: bytes) -> set[bytes]:
 
 
 def command(*args: object) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "liif_cli", *map(str, args)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-    )
+    return ended(args)
 
 
 def harmless(output: bytes) -> str:

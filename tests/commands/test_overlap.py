@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -9,10 +10,10 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
+import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +24,12 @@ from PIL import Image
 
 from liif_cli.cli import liif
 from liif_cli.engine.claims import task_claim_path
+from tests.commands.forked import Forked, ended
 from tests.commands.test_kills import pixels_of
 
-ROOT = Path(__file__).resolve().parents[2]
-ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 SIZES = {"a.zarr": "3000x3000", "a.tif": "5000x5000"}
-LIIF = [sys.executable, "-m", "liif_cli"]
 # signs of life and their lease in tenths of a second
-HASTY = [
-    sys.executable,
-    "-c",
-    "import sys, liif_cli.engine.claims as c; c.HEARTBEAT, c.LEASE = 0.1, 1.0;"
-    "import liif_cli.cli; sys.argv[0] = 'liif'; liif_cli.cli.main()",
-]
+HASTY = {"liif_cli.engine.claims.HEARTBEAT": 0.1, "liif_cli.engine.claims.LEASE": 1.0}
 
 
 def write_inputs(folder: Path, kind: str) -> None:
@@ -56,16 +50,14 @@ def words_of(folder: Path, kind: str) -> list[str]:
 
 
 def start(
-    folder: Path, kind: str, report: str, program: list[str] = LIIF
-) -> subprocess.Popen[bytes]:
+    folder: Path, kind: str, report: str, constants: Mapping[str, float] | None = None
+) -> Forked:
     # by way of a store: Zarr always is, TIFF with so little memory
     options = ["--model", "bicubic", "--max-memory", "800MiB", "--report", str(folder / report)]
-    return subprocess.Popen(
-        [*program, "upscale", *words_of(folder, kind), *options], env=ENV, stderr=subprocess.PIPE
-    )
+    return Forked(["upscale", *words_of(folder, kind), *options], constants=constants)
 
 
-def end(process: subprocess.Popen[bytes], code: int = 0) -> str:
+def end(process: Forked, code: int = 0) -> str:
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == code, stderr.decode()
     return stderr.decode()
@@ -99,15 +91,25 @@ def outputs(folder: Path, *, running: bool = False) -> dict[str, str]:
     return found
 
 
-def expected_outputs(folder: Path, kind: str) -> dict[str, str]:
-    """What a lone run makes, in this process; its outputs are removed."""
-    write_inputs(folder, kind)
+def lone_run(folder: Path, kind: str) -> None:
+    """In this process, whose memory is not so small."""
     words = [*words_of(folder, kind), "--model", "bicubic"]
     done = CliRunner().invoke(liif, ["upscale", *words])
     assert done.exit_code == 0, done.output
-    found = outputs(folder)
-    shutil.rmtree(folder / "out")
-    return found
+
+
+@functools.cache
+def expected_of(kind: str) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_inputs(Path(folder), kind)
+        lone_run(Path(folder), kind)
+        return outputs(Path(folder))
+
+
+def expected_outputs(folder: Path, kind: str) -> dict[str, str]:
+    """Write the inputs; what a lone run makes of them."""
+    write_inputs(folder, kind)
+    return expected_of(kind)
 
 
 def overlap(folder: Path, kind: str, delay: float) -> tuple[int, int]:
@@ -150,10 +152,10 @@ def test_forty_overlapped_runs(tmp_path: Path) -> None:
         if number % 2:
             # a run that was killed in the middle goes before
             killed = start(folder, kind, "0.json")
-            time.sleep(2 + 2 * rng.random())
+            time.sleep(0.2 + 1.5 * rng.random())
             killed.send_signal(signal.SIGKILL)
             killed.communicate()
-        overlap(folder, kind, 3 * rng.random())
+        overlap(folder, kind, 1.5 * rng.random())
         assert outputs(folder) == expected[kind], (number, kind)
         shutil.rmtree(folder / "out")
 
@@ -192,11 +194,11 @@ def test_an_owner_that_was_killed_is_no_obstacle(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["a.zarr", pytest.param("a.tif", marks=pytest.mark.slow)])
 def test_a_torn_store_beside_a_finished_output_is_dropped(tmp_path: Path, kind: str) -> None:
     expected = expected_outputs(tmp_path, kind)
-    end(start(tmp_path, kind, "1.json"))
+    lone_run(tmp_path, kind)
     torn = tmp_path / "out" / f".{kind}.partial.zarr" / "0" / "c" / "0" / "0"
     torn.mkdir(parents=True)
     (torn / "0").write_bytes(b"half a shard")
-    end(start(tmp_path, kind, "1.json"))
+    lone_run(tmp_path, kind)
     assert outputs(tmp_path) == expected
 
 
@@ -205,7 +207,7 @@ def test_a_torn_store_without_an_output_is_begun_afresh(tmp_path: Path) -> None:
     torn = tmp_path / "out" / ".a.zarr.partial.zarr" / "0" / "c" / "0" / "0"
     torn.mkdir(parents=True)
     (torn / "0").write_bytes(b"half a shard")
-    end(start(tmp_path, "a.zarr", "1.json"))
+    lone_run(tmp_path, "a.zarr")
     assert outputs(tmp_path) == expected
 
 
@@ -217,10 +219,10 @@ def test_tasks_of_a_worker_that_hangs_elsewhere_are_not_waited_for(tmp_path: Pat
     claim.parent.mkdir()
     owner = {"pid": 1, "host": "far", "since": "", "machine": "far", "started": 0.0, "token": "t"}
     claim.write_text(json.dumps(owner))
-    ended = threading.Event()
+    done = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(0.2):
+        while not done.wait(0.2):
             os.utime(claim)
 
     heart = threading.Thread(target=beat)
@@ -228,12 +230,11 @@ def test_tasks_of_a_worker_that_hangs_elsewhere_are_not_waited_for(tmp_path: Pat
     try:
         started = time.monotonic()
         words = ["upscale", tmp_path / "a.tif", output, "--size", "3000x2000", "-m", "bicubic"]
-        command = [*LIIF, *map(str, words), "--max-memory", "1GiB"]
-        found = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
+        found = ended([*words, "--max-memory", "1GiB"])
         assert found.returncode == 0, found.stderr
         assert time.monotonic() - started < 60
     finally:
-        ended.set()
+        done.set()
         heart.join()
     assert output.is_dir()
     assert json.loads(claim.read_text())["host"] == "far", "what is another's stays"

@@ -23,6 +23,7 @@ from liif_cli.cli import liif
 from liif_cli.engine.executors import EXECUTORS, Machines
 from liif_cli.engine.results import BatchReport
 from liif_cli.engine.work import WorkOrder, plan_status, work
+from tests.commands.forked import Forked, ended
 from tests.commands.test_deaths import DEADLY, bmp, env  # noqa: F401 (a fixture)
 from tests.commands.test_kills import pixels_of
 
@@ -127,17 +128,16 @@ def test_a_plan_is_about_names_and_opens_nothing(tmp_path: Path) -> None:
     assert str(tmp_path) in path.read_text()
 
 
-def test_a_folder_with_everything_may_be_moved(tmp_path: Path) -> None:
+def test_a_folder_with_everything_may_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = tmp_path / "here"
     here.mkdir()
     photos(here, 3)
-    done = subprocess.run(
-        [*LIIF, "plan", "in", "out", "--scale", "2", "--model", "bicubic", "-o", "p.jsonl", "-q"],
-        cwd=here,
-        env=ENV,
-        check=False,
-    )
-    assert done.returncode == 0
+    monkeypatch.chdir(here)
+    made = run("plan", "in", "out", "--scale", "2", "--model", "bicubic", "-o", "p.jsonl", "-q")
+    assert made.exit_code == 0, made.output
+    monkeypatch.chdir(tmp_path)
     assert str(tmp_path) not in (here / "p.jsonl").read_text()
     here.rename(tmp_path / "there")
     report = work(WorkOrder(str(tmp_path / "there" / "p.jsonl")), lambda event: None)
@@ -303,25 +303,25 @@ def large(folder: Path, size: str, model: str = "bicubic") -> Path:
 
 def plainly(folder: Path, size: str) -> None:
     """The same by one undisturbed run, in a process of its own: this one's memory counts."""
-    words = ["upscale", str(folder / "a.tif"), str(folder / "plain.zarr"), "--size", size]
-    options = ["--model", "bicubic", "--max-memory", "900MiB", "-q"]
-    subprocess.run([*LIIF, *words, *options], env=ENV, check=True)
+    words = ["upscale", folder / "a.tif", folder / "plain.zarr", "--size", size]
+    done = ended([*words, "--model", "bicubic", "--max-memory", "900MiB", "-q"])
+    assert done.returncode == 0, done.stderr
 
 
 def killed_and_started_again(
     path: Path | str, workers: int, kills: int, seed: int, variables: Mapping[str, str] = ENV
 ) -> None:
     rng = random.Random(seed)
-    running: dict[int, subprocess.Popen[bytes]] = {}
+    running: dict[int, Forked] = {}
 
     def start(index: int) -> None:
-        command = [*LIIF, "work", str(path), "--index", str(index), "--of", str(workers), "-q"]
-        running[index] = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE)
+        words = ["work", path, "--index", index, "--of", workers, "-q"]
+        running[index] = Forked(words, variables)
 
     for index in range(workers):
         start(index)
     for _ in range(kills):
-        time.sleep(rng.uniform(1.0, 4.0))
+        time.sleep(rng.uniform(0.2, 1.2))
         index = rng.randrange(workers)
         running[index].kill()
         running[index].communicate()
@@ -424,7 +424,8 @@ def test_a_refusal_is_the_commands_own_and_tried_once(tmp_path: Path, name: str)
     assert "the plan was made with" in refused.output
 
 
-@pytest.mark.parametrize("name", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["processes", "dask"])
 def test_upscale_by_an_executor_is_upscale(
     plain: tuple[Path, dict[str, str]], tmp_path: Path, name: str
 ) -> None:

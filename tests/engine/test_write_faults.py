@@ -70,8 +70,8 @@ def fails_and_recovers(
 @pytest.mark.parametrize(
     ("name", "stride"),
     [
-        ("a.zarr", 29),
-        ("a.png", 29),
+        ("a.zarr", 59),
+        ("a.png", 59),
         *(
             pytest.param(name, 1, marks=pytest.mark.slow)
             for name in ("a.tif", "a.zarr", "a.png", "a.dzi")

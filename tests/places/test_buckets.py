@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,12 +20,12 @@ from liif_cli.cli import liif
 from liif_cli.geometry.window import Window
 from liif_cli.io import open_source
 from liif_cli.io.place import ObjectPath, ObjectStat, location
+from tests.commands.forked import Forked, ended
 from tests.commands.test_work import killed_and_started_again
 from tests.places.conftest import forget
 from tests.places.server import KEYS, Seaweed, Server, has_seaweed
 
 ROOT = Path(__file__).resolve().parents[2]
-LIIF = [sys.executable, "-m", "liif_cli"]
 BUCKET = "s3://bucket"
 LARGE = (2400, 2100)
 
@@ -195,9 +193,10 @@ def test_what_was_begun_is_resumed(tmp_path: Path, server: Server) -> None:
     # a process of its own: its claims cannot be let go of, and it is dead when they are looked at
     broken = elsewhere(server, "upscale", f"{BUCKET}/a.tif", f"{BUCKET}/o.zarr", *large())
     assert broken.returncode == 1
-    assert "have expired" in broken.stderr
-    assert broken.stderr.count("error:") == 1
-    assert not any(secret in broken.stderr for secret in KEYS.values())
+    said = broken.stderr.decode()
+    assert "have expired" in said
+    assert said.count("error:") == 1
+    assert not any(secret in said for secret in KEYS.values())
     server.fault = lambda method, path: None
     begun = [name for name in names("o.zarr") if "/c/" in name]
     assert begun
@@ -355,22 +354,14 @@ def environment(server: Server | Seaweed) -> dict[str, str]:
     }
 
 
-def elsewhere(server: Server | Seaweed, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*LIIF, *args, "--model", "bicubic"],
-        env=environment(server),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def elsewhere(server: Server | Seaweed, *args: str) -> subprocess.CompletedProcess[bytes]:
+    return ended([*args, "--model", "bicubic"], environment(server))
 
 
 def test_two_commands_on_one_output(tmp_path: Path, server: Server) -> None:
     at("a.tif").put(big(tmp_path))
-    command = [*LIIF, "upscale", f"{BUCKET}/a.tif", f"{BUCKET}/o.zarr", *large(), "-m", "bicubic"]
-    both = [
-        subprocess.Popen(command, env=environment(server), stderr=subprocess.PIPE) for _ in range(2)
-    ]
+    words = ["upscale", f"{BUCKET}/a.tif", f"{BUCKET}/o.zarr", *large(), "-m", "bicubic"]
+    both = [Forked(words, environment(server)) for _ in range(2)]
     for process in both:
         _, stderr = process.communicate(timeout=300)
         assert process.returncode == 0, stderr
@@ -446,21 +437,12 @@ def test_a_folder_by_workers_whose_plan_lies_in_the_bucket(tmp_path: Path, serve
     at("in/bad.png").put(b"\x89PNG\r\n\x1a\n" + bytes(100))
     plan = f"{BUCKET}/p.jsonl"
     run("plan", f"{BUCKET}/in", f"{BUCKET}/out", "-s", 2, "-m", "bicubic", "-o", plan)
-    threads = [
-        threading.Thread(
-            target=lambda index=index: subprocess.run(
-                [*LIIF, "work", plan, "--index", str(index), "--of", "2", "-q"],
-                env=environment(server),
-                check=False,
-                capture_output=True,
-            )
-        )
+    workers = [
+        Forked(["work", plan, "--index", index, "--of", 2, "-q"], environment(server))
         for index in range(2)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for worker in workers:
+        worker.communicate(timeout=300)
     found = json.loads(run("status", plan, "--json", code=1).output)
     assert found["done"] == 5
     assert list(found["failed"]) == ["bad.png"]
