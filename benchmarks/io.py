@@ -89,7 +89,7 @@ def store_cases(pixels: np.ndarray, folder: Path) -> list[Case]:
             level=LEVEL,
         )
         for window in store.grid:
-            store.write_shard(window, pixels[window.to_slices()])
+            store.base.write_shard(window, pixels[window.to_slices()])
         return store
 
     def assign() -> None:

@@ -28,6 +28,7 @@ class NpyExporter:
     streams = False
     channels = None
     compressions = pyramids = ()
+    levels = False
     quality = 0
     nodata = False
     carries = abilities()
@@ -101,8 +102,9 @@ def liif(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return run(package, "-m", "liif_cli", *words)
 
 
-def test_a_format_of_another_package_is_written(package: Path) -> None:
-    done = liif(package, "upscale", "a.png", "out/", "-s", 2, "-m", "nearest", "-f", "npy", "-v")
+def test_a_format_and_an_executor_of_another_package(package: Path) -> None:
+    words = ["-s", 2, "-m", "nearest", "-f", "npy", "-v", "--executor", "own"]
+    done = liif(package, "upscale", "a.png", "out/", *words)
     assert done.returncode == 0, done.stderr
     pixels = np.load(package / "out" / "a.npy")
     small = np.asarray(Image.open(package / "a.png"))
@@ -110,22 +112,20 @@ def test_a_format_of_another_package_is_written(package: Path) -> None:
     # what cannot be imported is left out and said, and what liif has is not replaced
     assert "'broken' of liif-own is left out: No module named 'own.gone'" in done.stderr
     assert "'png' of liif-own is left out: there is one of that name" in done.stderr
-    done = liif(package, "upscale", "a.png", "b.png", "-s", 2, "-m", "nearest", "-q")
-    assert done.returncode == 0, done.stderr
-    assert Image.open(package / "b.png").size == (20, 20)
 
 
-def test_its_suffix_is_known(package: Path) -> None:
-    done = liif(package, "upscale", "a.png", "c.npy", "-s", 3, "-m", "nearest", "-q")
+def test_its_suffix_is_known_and_no_other_is_taken(package: Path) -> None:
+    code = (
+        "import sys; from liif_cli.cli import main\n"
+        "for name in ('c.npy', 'b.png'):\n"
+        "    sys.argv = f'liif upscale a.png {name} -s 3 -m nearest -q'.split()\n"
+        "    try: main()\n"
+        "    except SystemExit as ended: assert not ended.code, name\n"
+    )
+    done = run(package, "-c", code)
     assert done.returncode == 0, done.stderr
     assert np.load(package / "c.npy").shape == (30, 30, 3)
-
-
-def test_an_executor_of_another_package_works(package: Path) -> None:
-    words = ["-s", 2, "-m", "nearest", "-q", "--executor", "own"]
-    done = liif(package, "upscale", "a.png", "out/", *words)
-    assert done.returncode == 0, done.stderr
-    assert Image.open(package / "out" / "a.png").size == (20, 20)
+    assert Image.open(package / "b.png").size == (30, 30)
 
 
 def test_an_unknown_name_is_refused_as_before(package: Path) -> None:

@@ -179,8 +179,8 @@ def _write_once(plan: RenderPlan, piece: Pixels, folder: Path) -> _WriteSpeed:
             shard=plan.shard,
             fingerprint="",
         )
-        for shard in pixels.missing():
-            pixels.write_shard(shard, piece[shard.to_slices()])
+        for shard in pixels.base.missing():
+            pixels.base.write_shard(shard, piece[shard.to_slices()])
     else:
         pixels = ArrayPixels(piece.astype(plan.dtype))
     store = time.perf_counter() - begun

@@ -139,7 +139,7 @@ def _open(path: Path) -> _CountedStore:
             cure="'liif upscale' reads other stores",
         )
     store = _CountedStore.open(path)
-    missing = sum(1 for _ in store.missing())
+    missing = sum(1 for _ in store.base.missing())
     if missing:
         done = len(store.grid) - missing
         got = f"{done} of {len(store.grid)} shards ({100 * done // len(store.grid)} %)"

@@ -16,6 +16,8 @@ from typing import cast
 import numpy as np
 
 from liif_cli import __version__
+from liif_cli.engine.beside import output_info
+from liif_cli.engine.canvas import Canvas
 from liif_cli.engine.claims import Claims, InWork, Owner, claim_path, task_claim_path
 from liif_cli.engine.events import (
     DoneElsewhere,
@@ -41,20 +43,16 @@ from liif_cli.io import exporter_for
 from liif_cli.io.atomic import atomic_path, drop, output_errors, stale
 from liif_cli.io.base import (
     ArrayPixels,
-    ImageInfo,
-    OutputInfo,
     PartPixels,
     PixelReader,
     Pixels,
     Source,
 )
-from liif_cli.io.exif import rewritten, upright_xmp
 from liif_cli.io.exporters.zarr import finish
 from liif_cli.io.place import is_object, location
-from liif_cli.io.pngcolour import profile_of
-from liif_cli.io.pyramid import GrowingLevels, Weighing
+from liif_cli.io.pyramid import Weighing
 from liif_cli.io.refusals import damaged as damaged_input
-from liif_cli.io.tilestore import TileStore, damaged, is_draft
+from liif_cli.io.tilestore import TileStore, is_draft
 from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan, RenderTask
@@ -132,10 +130,7 @@ class ImageRun:
         # taken by the first one who says it
         self._told_of_damage = threading.Lock()
         self._source: Source | None = source
-        self._store: TileStore | None = None
-        self._array: ArrayPixels | None = None
-        self._levels: GrowingLevels | None = None
-        self._missing: set[Window] = set()
+        self._canvas: Canvas | None = None
 
     def open(self, *, tidy: bool = True) -> int:
         """Open the store or the memory; returns pixels that are done already.
@@ -162,19 +157,15 @@ class ImageRun:
                 remove_stale_work(self.output)
         if plan.unpack and self._source is not None:
             self._source = self._unpacked(self._source)
-        if not plan.via_store:
-            shape = (*plan.region.shape, plan.channels)
-            self._array = ArrayPixels(np.empty(shape, plan.dtype))
-            return 0
-        self._store = self._open_store()
-        if plan.output_format == "zarr" and plan.region == plan.canvas:
-            weighing = Weighing.of(output_info(plan, self.info))
-            with self._in_work_if_lost(), output_errors(self.output):
-                self._levels = GrowingLevels(self._store, weighing)
-        self._missing = set(self._store.missing())
-        # from here on the shards are anybody's
-        self.claims.release(claim_path(self.output))
-        self.rendered = sum(self._rendered(shard).pixels for shard in self._missing)
+        self._canvas = Canvas(plan, self._open_store() if plan.via_store else None)
+        if plan.via_store:
+            levels = exporter_for(plan.output_format).levels and plan.pyramid != "none"
+            if levels and plan.region == plan.canvas:
+                with self._in_work_if_lost(), output_errors(self.output):
+                    self._canvas.grow(Weighing.of(output_info(plan, self.info)))
+            # from here on the shards are anybody's
+            self.claims.release(claim_path(self.output))
+        self.rendered = self._canvas.to_render
         return plan.pixels - self.rendered
 
     def _unpacked(self, source: Source) -> Source:
@@ -251,49 +242,19 @@ class ImageRun:
         Then what is left of the others', at random, with a new look every few of them at what
         others have done by then: of thousands of tasks nearly all are.
         """
+        canvas = self._opened
         tasks = list(self.plan.tasks())
         first = int(part.start * len(tasks))
         tasks = tasks[first:] + tasks[:first]
         own = math.ceil(part.share * len(tasks))
-        yield from filter(self._left_out, tasks[:own])
+        yield from filter(canvas.is_left, tasks[:own])
         rest = tasks[own:]
         random.shuffle(rest)
-        while rest and self._store is not None:
-            self._missing = set(self._store.missing())
-            rest = list(filter(self._left_out, rest))
+        while rest and canvas.store is not None:
+            canvas.look()
+            rest = list(filter(canvas.is_left, rest))
             yield from rest[:_AT_ONCE]
             rest = rest[_AT_ONCE:]
-
-    def _left_out(self, task: RenderTask) -> bool:
-        """Whether anything of a task was not done when this process last looked."""
-        return self._store is None or any(True for _ in self._outputs(task))
-
-    def _outputs(self, task: RenderTask) -> Iterator[Window]:
-        """Windows of the whole output that the task has still to render."""
-        if self._store is None:
-            yield task.output.intersect(self.plan.region)
-            return
-        for shard in self._store.grid.split(task.output.relative_to(self.plan.canvas)):
-            if shard in self._missing:
-                yield self._rendered(shard)
-
-    def _rendered(self, shard: Window) -> Window:
-        """What is rendered of a shard, in pixels of the whole output."""
-        canvas = self.plan.canvas
-        return shard.shift(canvas.row_off, canvas.col_off).intersect(self.plan.region)
-
-    def _write_shard(self, store: TileStore, window: Window, pixels: Pixels) -> None:
-        """Write the shard of a rendered window; black beside it, where a part begins inside it."""
-        place = window.relative_to(self.plan.canvas)
-        shard = store.grid.holder(place)
-        if shard != place:
-            full = np.zeros((*shard.shape, pixels.shape[2]), pixels.dtype)
-            full[place.relative_to(shard).to_slices()] = pixels
-            pixels = full
-        with output_errors(self.output):
-            store.write_shard(shard, pixels)
-            if self._levels is not None:
-                self._levels.add(shard, pixels)
 
     def render(self, task: RenderTask) -> None:
         """Render one task and put its pixels where they belong; in fp32 where it must be.
@@ -303,8 +264,8 @@ class ImageRun:
         Raises:
             RenderError: a colour that is NaN or infinite in fp32 as well.
         """
-        if self._store is None:
-            self._render_task(task, list(self._outputs(task)))
+        if self._opened.store is None:
+            self._render_task(task, list(self._opened.outputs(task)))
             return
         if self.lost:
             return
@@ -316,7 +277,7 @@ class ImageRun:
             return
         started = time.monotonic()
         try:
-            if outputs := self._left(task, self._store):
+            if outputs := self._left(task):
                 self._render_task(task, outputs)
                 self.task_seconds = time.monotonic() - started
         finally:
@@ -325,14 +286,19 @@ class ImageRun:
     @property
     def lost(self) -> bool:
         """Whether the store is gone: another process finished it, or began something else."""
-        return self._store is not None and self._store.lost
+        return self._canvas is not None and self._canvas.lost
 
-    def _left(self, task: RenderTask, store: TileStore) -> list[Window]:
+    @property
+    def _opened(self) -> Canvas:
+        if self._canvas is None:
+            raise OutputError(f"{self.output} was finished before it was opened")
+        return self._canvas
+
+    def _left(self, task: RenderTask) -> list[Window]:
         """Windows of a task that nobody has rendered by now."""
         left = []
-        for window in self._outputs(task):
-            shard = store.grid.holder(window.relative_to(self.plan.canvas))
-            if store.has_shard(*store.base.position(shard)):
+        for window in self._opened.outputs(task):
+            if self._opened.has(window):
                 self.listen(DoneElsewhere(self.input, window.pixels))
             else:
                 left.append(window)
@@ -355,10 +321,7 @@ class ImageRun:
         assert self._source is not None
         parts = render_task(model, plan, task, self._read, iter(tuple(outputs)), self.stop.is_set)
         for window, pixels in parts:
-            if self._store is not None:
-                self._write_shard(self._store, window, pixels)
-            elif self._array is not None:
-                self._array.array[window.relative_to(plan.region).to_slices()] = pixels
+            self._opened.put(window, pixels)
             outputs.remove(window)
             self.listen(TaskDone(self.input, window.pixels))
         give_back()
@@ -380,10 +343,7 @@ class ImageRun:
 
     def share(self) -> float:
         """The part of the output that a later run finds done, 0 to 1."""
-        if self._store is None:
-            return 0.0
-        missing = sum(self._rendered(shard).pixels for shard in self._store.missing())
-        return 1 - missing / self.plan.pixels
+        return self._canvas.share if self._canvas is not None else 0.0
 
     def finish(self) -> None:
         """Write the output under its final name, and its record just before.
@@ -395,9 +355,7 @@ class ImageRun:
             Interrupted: the work should end early; the store stays.
             InWork: another process is at it, or was and finished it.
         """
-        pixels = self._store or self._array
-        if pixels is None:
-            raise OutputError(f"{self.output} was finished before it was opened")
+        pixels = self._opened.pixels
         with self._in_work_if_lost():
             self._finish(pixels)
 
@@ -416,8 +374,8 @@ class ImageRun:
             raise InWork({claim_path(self.output): Owner()}) from error
 
     def _finish(self, pixels: TileStore | ArrayPixels) -> None:
-        if self._store is not None:
-            self._join(self._store)
+        if isinstance(pixels, TileStore):
+            self._join(pixels)
         pixels.on_read = self._check_stop
         self.listen(ExportStarted(self.input))
         try:
@@ -448,7 +406,7 @@ class ImageRun:
             owner = self.claims.take(claim_path(self.output))
         if owner is not None:
             raise InWork({claim_path(self.output): owner})
-        missing = next(store.missing(), None)
+        missing = next(store.base.missing(), None)
         if store.lost or missing is not None:
             raise InWork(self.claims.others(self.output) or {claim_path(self.output): Owner()})
         self.claims.others(self.output)
@@ -493,13 +451,14 @@ class ImageRun:
             raise Interrupted(f"{self.input} was interrupted", cure="run the same command again")
 
     def _mend(self) -> bool:
-        """Render the damaged shards of the store again; False where there are none."""
-        if self._store is None or not (places := damaged(self._store)):
-            return False
-        for row, col in places:
-            self._store.discard(row, col)
-        log.warning("%s: %d damaged shards are rendered again", self.input, len(places))
-        self._missing = set(self._store.missing())
+        """Render the damaged shards of the store again; False where there are none.
+
+        Those of its reduced levels are removed, and made again by the export.
+        """
+        shards, of_levels = self._opened.discard_damaged()
+        if not shards:
+            return of_levels > 0
+        log.warning("%s: %d damaged shards are rendered again", self.input, shards)
         for task in self.tasks():
             self.render(task)
         return True
@@ -508,56 +467,5 @@ class ImageRun:
         """Let go of the input and of pixels in memory; a store on disk stays."""
         if self._source is not None:
             self._source.close()
-        self._source = self._store = self._array = None
+        self._source = self._canvas = None
         self.claims.release(claim_path(self.output))
-
-
-def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
-    """What goes beside the pixels: the input's, made true of the output's size.
-
-    The colour profile and the resolution stay even where metadata are stripped, since pixels mean
-    something else without them.
-    """
-    own = _scaled(info.resolution, plan.scale)
-    resolution = (plan.dpi, plan.dpi) if plan.dpi else own
-    region = plan.region
-    as_chunks = plan.output_format == "png"
-    found = OutputInfo(
-        icc=info.icc if as_chunks or not info.colour else _profile(info),
-        colour=info.colour if as_chunks else {},
-        resolution=resolution,
-        alpha=plan.alpha,
-        offset=(region.row_off, region.col_off),
-        compression=plan.compression,
-        quality=plan.quality,
-        rgb_bands=info.rgb_bands,
-        mask=plan.mask,
-        band_names=info.band_names,
-        pixel_size=(info.pixel_size[0] / plan.scale[1], info.pixel_size[1] / plan.scale[0])
-        if info.pixel_size
-        else None,
-        pyramid=plan.pyramid,
-    )
-    if plan.strip_metadata:
-        return found
-    return dataclasses.replace(
-        found,
-        software=f"liif {__version__}",
-        provenance=plan.identity(),
-        georeference=info.georeference.scaled(plan.in_shape, plan.out_shape).moved(*found.offset)
-        if info.georeference
-        else None,
-        exif=rewritten(info.exif, *region.shape, resolution) if info.exif else None,
-        xmp=upright_xmp(info.xmp) if info.xmp else None,
-    )
-
-
-def _profile(info: ImageInfo) -> bytes | None:
-    return profile_of(info.colour, gray=info.colours == 1)
-
-
-def _scaled(
-    resolution: tuple[float, float] | None, scale: tuple[float, float]
-) -> tuple[float, float] | None:
-    """Pixels an inch of the output, so that the printed size stays."""
-    return (resolution[0] * scale[1], resolution[1] * scale[0]) if resolution else None

@@ -301,7 +301,7 @@ def plan_status(path: Path, tries: int = TRIES) -> PlanStatus:
         if store.exists():
             try:
                 opened = TileStore.open(store)
-                share = 1 - sum(1 for _ in opened.missing()) / len(opened.grid)
+                share = 1 - sum(1 for _ in opened.base.missing()) / len(opened.grid)
             except (OutputError, OSError):
                 # its worker is about to give it its name
                 share = None

@@ -269,6 +269,7 @@ class Exporter(Protocol):
     is written in constant memory, False when the whole image must be held. ``channels``: how many,
     alpha included, the gray and RGB images have that it holds; None for any number and for bands.
     ``compressions`` and ``pyramids``: what may be chosen, the default first; empty without choice.
+    ``levels``: it writes reduced levels as well, except where ``none`` of ``pyramids`` is chosen.
     ``quality`` is that of a format that is lossy by default, 0 for others. ``nodata``: it can say
     which sample means that nothing was measured. ``carries``: what else of ``io/abilities.py`` it
     writes.
@@ -301,6 +302,9 @@ class Exporter(Protocol):
 
     @property
     def pyramids(self) -> tuple[str, ...]: ...
+
+    @property
+    def levels(self) -> bool: ...
 
     @property
     def quality(self) -> int: ...

@@ -177,6 +177,21 @@ class GrowingLevels:
             path = store.path / str(number)
             self._levels.append(_level(path, shape, base, base.chunk, _level_shard(base)))
 
+    def discard_damaged(self) -> int:
+        """Remove the shards of levels that cannot be read whole; returns how many there were.
+
+        Reads them all. ``build_levels`` makes them again.
+
+        Raises:
+            OutputError: permission.
+        """
+        count = 0
+        for level in self._levels[1:]:
+            for place in level.damaged():
+                count += level.has_shard(*place)
+                level.discard(*place)
+        return count
+
     def add(self, window: Window, pixels: Pixels) -> None:
         """Halve a shard of full resolution that was put.
 
@@ -237,8 +252,8 @@ def reduced_levels(
 ) -> Iterator[list[PixelReader]]:
     """Full resolution and the reduced levels, for the time that an exporter needs them.
 
-    Those of a finished store are used. Otherwise they are made, in memory where they are small, or
-    in a hidden folder beside ``path`` that is removed at the end.
+    Those of a finished store are used, and those that grew in one that is not. Others are made, in
+    memory where they are small, or in a hidden folder beside ``path`` that is removed at the end.
 
     Args:
         pixels: full resolution.
@@ -251,9 +266,12 @@ def reduced_levels(
         OutputError: a damaged shard, permission, a full disk.
     """
     ready: list[PixelReader] = [pixels]
-    if isinstance(pixels, TileStore) and pixels.finished:
-        ready = [pixels, *pixels.levels()[1:]]
     wanted = len(level_shapes(pixels.height, pixels.width, below))
+    if isinstance(pixels, TileStore):
+        if pixels.finished:
+            ready += pixels.levels()[1:]
+        elif wanted > 1 and (pixels.path / "1").exists():
+            ready += build_levels(pixels.base, pixels.path, workers, weighing)[1:]
     if len(ready) < wanted and _bytes(ready[-1]) // 3 > _MEMORY_BYTES:
         folder = partial_path(final_name(path))
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -175,43 +175,6 @@ class TileStore:
     def on_read(self, call: Callable[[], None] | None) -> None:
         self.base.on_read = call
 
-    def shard_path(self, row: int, col: int) -> Path:
-        """File of the shard of full resolution at (row, col) of the grid."""
-        return self.base.shard_path(row, col)
-
-    def has_shard(self, row: int, col: int) -> bool:
-        """Whether the shard at (row, col) of the grid is done."""
-        return self.base.has_shard(row, col)
-
-    def missing(self) -> Iterator[Window]:
-        """Windows of the shards that are not done, row by row."""
-        return self.base.missing()
-
-    @property
-    def complete(self) -> bool:
-        """Whether every shard of full resolution is done."""
-        return self.base.complete
-
-    def damaged(self) -> list[tuple[int, int]]:
-        """(row, col) of shards of full resolution that are missing or cannot be read whole.
-
-        Reads them all. ``discard`` makes one count as not done, to be rendered again.
-        """
-        return self.base.damaged()
-
-    def discard(self, row: int, col: int) -> None:
-        """Remove a shard, so that it counts as not done."""
-        self.base.discard(row, col)
-
-    def write_shard(self, window: Window, pixels: Pixels) -> None:
-        """Write one whole shard (window.height, window.width, channels), atomically.
-
-        Raises:
-            ValueError: the window is no shard, or the pixels do not fit it.
-            OutputError: permission, a full disk.
-        """
-        self.base.write_shard(window, pixels)
-
     def read(self, window: Window) -> Pixels:
         """Pixels (window.height, window.width, channels).
 
@@ -316,11 +279,6 @@ def is_tile_store(path: Path) -> bool:
         return ATTRIBUTE in read_attributes(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-
-
-def damaged(store: TileStore) -> list[tuple[int, int]]:
-    """(row, col) in ``store.grid`` of the shards that are missing or cannot be read whole."""
-    return store.damaged()
 
 
 def metadata_damage(path: Path) -> dict[str, str]:

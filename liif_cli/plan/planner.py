@@ -18,7 +18,7 @@ from liif_cli.plan.choices import (
     chosen_quality,
 )
 from liif_cli.plan.disk import needed_disk
-from liif_cli.plan.layout import layout_of, part_of
+from liif_cli.plan.layout import LayoutRequest
 from liif_cli.plan.passes import BLEED
 from liif_cli.plan.plan import Cut, RenderPlan, region_of
 from liif_cli.plan.spec import (
@@ -83,9 +83,10 @@ def make_plan(
             compression = chosen_compression(spec, source, output)
             check_compression(compression, output, source)
             pyramid = choose("--pyramid", spec.pyramid, output.format, output.path, output.pyramids)
-            layout = layout_of(spec, source, output, out_shape, cost, machine, resume)
+            request = LayoutRequest(spec, source, output, out_shape, cost, machine)
+            layout = request.layout(resume)
             if spec.roi is not None and resume is None:
-                layout = part_of(layout, region, source, output, machine)
+                layout = request.part(layout, region)
             disk = needed_disk(layout, output, region, source)
         except (PlanError, OutputError) as error:
             problem = problem or error

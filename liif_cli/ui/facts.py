@@ -155,7 +155,7 @@ def _tile_store(path: Path) -> Facts:
     from liif_cli.io.tilestore import TileStore
 
     store = TileStore.open(path)
-    missing = sum(1 for _ in store.missing())
+    missing = sum(1 for _ in store.base.missing())
     return {
         "kind": "tile store",
         "size": sides((store.height, store.width)),

@@ -109,9 +109,9 @@ def test_unfinished_newer_and_other_stores(store, tmp_path):
         tmp_path / "u.zarr", **kwargs, chunk=50, shard=50, fingerprint="f"
     )
     for window in list(unfinished.grid)[:3]:
-        unfinished.write_shard(window, np.zeros((50, 50, 1), np.uint8))
+        unfinished.base.write_shard(window, np.zeros((50, 50, 1), np.uint8))
     refused(unfinished.path, "is not finished", "3 of 4 shards (75 %)", "run the 'liif upscale'")
-    unfinished.write_shard(list(unfinished.grid)[3], np.zeros((50, 50, 1), np.uint8))
+    unfinished.base.write_shard(list(unfinished.grid)[3], np.zeros((50, 50, 1), np.uint8))
     refused(unfinished.path, "not the reduced levels")
     metadata = unfinished.path / "zarr.json"
     facts = json.loads(metadata.read_text())

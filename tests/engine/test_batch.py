@@ -20,7 +20,7 @@ from liif_cli.engine.sampling import render_array
 from liif_cli.errors import CheckpointError, RenderError, UsageError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
-from liif_cli.io.tilestore import TileStore
+from liif_cli.io.shards import ShardedArray
 from liif_cli.models import checkpoint
 from liif_cli.models.model import Model
 from liif_cli.plan import cutting
@@ -142,9 +142,9 @@ def test_an_interrupted_render_goes_on_where_it_stopped(
 def test_what_a_killed_process_left_in_a_store_does_not_end_up_in_the_output(
     tmp_path: Path, photo: Path, events: Events, small_shards: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = TileStore.write_shard, []
+    real, calls = ShardedArray.write_shard, []
 
-    def die_in_the_third(self: TileStore, window: Window, pixels: np.ndarray) -> None:
+    def die_in_the_third(self: ShardedArray, window: Window, pixels: np.ndarray) -> None:
         calls.append(window)
         if len(calls) == 3:
             path = self.shard_path(0, 0)
@@ -153,7 +153,7 @@ def test_what_a_killed_process_left_in_a_store_does_not_end_up_in_the_output(
         real(self, window, pixels)
 
     with monkeypatch.context() as broken:
-        broken.setattr(TileStore, "write_shard", die_in_the_third)
+        broken.setattr(ShardedArray, "write_shard", die_in_the_third)
         upscale_batch(photo, tmp_path / "a.zarr", spec_of("400x300"), listen=events)
     assert list(tmp_path.rglob(".*.partial"))
     assert (
@@ -318,16 +318,16 @@ def test_an_error_inside_a_shard_fails_the_image_and_keeps_the_rest(
     small_shards: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real, calls = TileStore.write_shard, []
+    real, calls = ShardedArray.write_shard, []
 
-    def full_disk(self: TileStore, window: object, pixels: object) -> None:
+    def full_disk(self: ShardedArray, window: object, pixels: object) -> None:
         calls.append(window)
         if len(calls) > 4:
             raise OSError(28, "No space left on device")
         real(self, window, pixels)  # type: ignore[arg-type]
 
     with monkeypatch.context() as broken:
-        broken.setattr(TileStore, "write_shard", full_disk)
+        broken.setattr(ShardedArray, "write_shard", full_disk)
         report = upscale_batch(photo, tmp_path / "a.tif", spec_of("400x300"), listen=events)
     assert statuses(report) == ["failed"]
     assert "full disk" in str(report.results[0].error)

@@ -26,18 +26,17 @@ from pathlib import Path
 from liif_cli.engine.batch import upscale_batch
 from liif_cli.engine.events import PlanMade
 from liif_cli.geometry.size import SizeRequest
-from liif_cli.plan import layout
+from liif_cli.plan.layout import LayoutRequest
 from liif_cli.plan.spec import RenderSpec
 
 input, output, model, scale, workers, memory = sys.argv[1:]
 parts = []
-layouts = layout.layout_of
+layouts = LayoutRequest.layout
 def kept(*given):
     found = layouts(*given)
     parts.append(found.memory)
     return found
-import liif_cli.plan.planner as planner
-planner.layout_of = kept
+LayoutRequest.layout = kept
 spec = RenderSpec(
     size=SizeRequest.from_scale(scale), model=model, jobs=int(workers),
     max_memory=int(memory) or None,

@@ -14,13 +14,14 @@ import pytest
 import tifffile
 import zarr
 
-from liif_cli.engine import run
+from liif_cli.engine import canvas
 from liif_cli.engine.batch import BatchReport, upscale_batch
 from liif_cli.engine.events import ExportStarted, PassedOver, PlanMade, TaskDone
 from liif_cli.engine.unfinished import store_path
 from liif_cli.errors import OutputError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io.pyramid import GrowingLevels, Weighing
+from liif_cli.io.shards import ShardedArray
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
@@ -55,7 +56,9 @@ def shard_files(store: Path) -> list[Path]:
     """Shards of full resolution."""
     found = TileStore.open(store)
     grid = found.grid
-    paths = [found.shard_path(row, col) for row in range(grid.rows) for col in range(grid.cols)]
+    paths = [
+        found.base.shard_path(row, col) for row in range(grid.rows) for col in range(grid.cols)
+    ]
     return [path for path in paths if path.is_file()]
 
 
@@ -169,6 +172,35 @@ def test_a_damaged_shard_of_an_unfinished_store_is_rendered_again(
     )
 
 
+def levels_of(path: Path) -> list[np.ndarray]:
+    with tifffile.TiffFile(path) as file:
+        return [level.asarray() for level in file.series[0].levels]
+
+
+def test_levels_grow_with_the_store_of_a_tiff_and_damaged_ones_are_made_again(
+    tmp_path: Path, photo: Path, events: Events
+) -> None:
+    out, plain, spec = tmp_path / "a.tif", tmp_path / "plain.tif", spec_of("800x600")
+    upscale_batch(photo, tmp_path / "u.tif", spec, listen=events)
+    report = upscale_batch(photo, out, spec, listen=stop_after(3))
+    assert report.interrupted
+    shards = sorted(path for path in (store_path(out) / "1" / "c").rglob("*") if path.is_file())
+    assert len(shards) == len(shard_files(store_path(out))) > 0
+    data = bytearray(shards[0].read_bytes())
+    data[len(data) // 3] ^= 0x10
+    shards[0].write_bytes(data)
+    # what a process left undone that was killed between the two
+    shards[1].unlink()
+    assert upscale_batch(photo, out, spec, listen=events).exit_code == 0
+    for found, expected in zip(levels_of(out), levels_of(tmp_path / "u.tif"), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    # an output without levels makes none
+    report = upscale_batch(photo, plain, spec_of("800x600", pyramid="none"), listen=stop_after(3))
+    assert report.interrupted
+    assert shard_files(store_path(plain))
+    assert not (store_path(plain) / "1").exists()
+
+
 def test_a_missing_shard_of_a_finished_store_is_rendered_again(
     tmp_path: Path, photo: Path, events: Events
 ) -> None:
@@ -254,7 +286,7 @@ def test_a_store_that_goes_while_it_is_opened_is_somebody_elses(
 ) -> None:
     """Two may hold a claim that each took from a dead process; the other one finishes."""
     out, gone = tmp_path / "a.zarr", tmp_path / "gone"
-    growing = run.GrowingLevels
+    growing = canvas.GrowingLevels
 
     def late(store: TileStore, weighing: Weighing) -> GrowingLevels:
         if not gone.exists():
@@ -262,12 +294,12 @@ def test_a_store_that_goes_while_it_is_opened_is_somebody_elses(
             raise OutputError(str(store.path / "2"), got="a folder that does not exist")
         return growing(store, weighing)
 
-    monkeypatch.setattr(run, "GrowingLevels", late)
+    monkeypatch.setattr(canvas, "GrowingLevels", late)
     report = upscale_batch(photo, out, spec_of(), listen=events)
     assert [result.status for result in report.results] == ["done"], report
     assert len(events.of(PassedOver)) == 1
     # what is still there and fails is an error as before
-    monkeypatch.setattr(run, "GrowingLevels", failing)
+    monkeypatch.setattr(canvas, "GrowingLevels", failing)
     report = upscale_batch(photo, tmp_path / "b.zarr", spec_of(), listen=events)
     assert [result.status for result in report.results] == ["failed"], report
     assert len(events.of(PassedOver)) == 1
@@ -282,16 +314,16 @@ def test_a_full_disk_is_one_error_and_the_rest_is_kept(
     tmp_path: Path, photo: Path, events: Events, undisturbed: np.ndarray, suffix: str
 ) -> None:
     out = tmp_path / f"a{suffix}"
-    real, calls = TileStore.write_shard, []
+    real, calls = ShardedArray.write_shard, []
 
-    def fill(self: TileStore, window: object, pixels: np.ndarray) -> None:
+    def fill(self: ShardedArray, window: object, pixels: np.ndarray) -> None:
         calls.append(window)
         if len(calls) > 5:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, window, pixels)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TileStore, "write_shard", fill)
+        patch.setattr(ShardedArray, "write_shard", fill)
         error = error_of(upscale_batch(photo, out, spec_of(), listen=events))
     assert "full disk" in error
     assert "run the same command again" in error

@@ -17,7 +17,7 @@ from liif_cli.engine.verify import outputs_below, verify
 from liif_cli.errors import InputError
 from liif_cli.io import exporter_for, open_source
 from liif_cli.io.base import OutputInfo
-from liif_cli.io.tilestore import VERSION, TileStore, damaged
+from liif_cli.io.tilestore import VERSION, TileStore
 
 FLIPS = 50
 
@@ -36,7 +36,7 @@ def make_store(path: Path, finish: bool = True) -> Path:
         attributes={"liif": {"model": "m"}},
     )
     for window in store.grid:
-        store.write_shard(window, pixels[window.to_slices()])
+        store.base.write_shard(window, pixels[window.to_slices()])
     if finish:
         exporter_for("zarr").export(store, path, OutputInfo(software="liif"))
     else:
@@ -123,7 +123,7 @@ def test_truncated_shards(store):
     for data in (b"", kept[:-1], kept[: len(kept) // 2], kept + b"\0"):
         shard.write_bytes(data)
         assert [each.where for each in verify(store).damage] == ["0/c/0/0/0"]
-        assert damaged(TileStore.open(store)) == [(0, 0)]
+        assert TileStore.open(store).base.damaged() == [(0, 0)]
     shard.write_bytes(kept)
     assert verify(store).intact
 

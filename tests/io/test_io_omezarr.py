@@ -36,7 +36,7 @@ def written(request, tmp_path, picture):
         attributes={"liif": {"model": "m"}},
     )
     for window in store.grid:
-        store.write_shard(window, pixels[window.to_slices()])
+        store.base.write_shard(window, pixels[window.to_slices()])
     path = tmp_path / "picture.zarr"
     info = OutputInfo(**{**vars(INFO), "alpha": channels == 4})
     exporter_for("zarr").export(store, path, info)
@@ -130,7 +130,7 @@ def test_a_cut_pyramid_is_finished_later(tmp_path, picture, monkeypatch):
         fingerprint="f",
     )
     for window in store.grid:
-        store.write_shard(window, pixels[window.to_slices()])
+        store.base.write_shard(window, pixels[window.to_slices()])
     real, calls = pyramid.halve, []
 
     def die(values, *axes):
@@ -146,7 +146,7 @@ def test_a_cut_pyramid_is_finished_later(tmp_path, picture, monkeypatch):
     # nothing under the name, and the store is where it was, complete and not finished
     assert not (tmp_path / "out.zarr").exists()
     store = TileStore.open(tmp_path / "s", "f")
-    assert store.complete
+    assert store.base.complete
     assert not store.finished
     exporter_for("zarr").export(store, tmp_path / "out.zarr", INFO)
     finished = TileStore.open(tmp_path / "out.zarr")

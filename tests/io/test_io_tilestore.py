@@ -21,7 +21,6 @@ from liif_cli.io.shards import ShardedArray
 from liif_cli.io.tilestore import (
     VERSION,
     TileStore,
-    damaged,
     is_draft,
     is_tile_store,
     metadata_damage,
@@ -45,8 +44,8 @@ def create(path, channels=3, dtype="uint8", **options) -> TileStore:
 
 def fill(store: TileStore, pixels: np.ndarray) -> None:
     pixels = pixels.reshape(HEIGHT, WIDTH, -1)
-    for window in store.missing():
-        store.write_shard(window, pixels[window.to_slices()])
+    for window in store.base.missing():
+        store.base.write_shard(window, pixels[window.to_slices()])
 
 
 @pytest.fixture
@@ -88,32 +87,32 @@ def test_windows_are_slices_of_the_whole(full, picture, data):
 def test_shards_are_the_done_marks(tmp_path, picture):
     store = create(tmp_path / "s")
     assert len(store.grid) == 12
-    assert not store.complete
-    assert list(store.missing()) == list(store.grid)
+    assert not store.base.complete
+    assert list(store.base.missing()) == list(store.grid)
     pixels, window = picture(HEIGHT, WIDTH), store.grid.tile(2, 3)
-    store.write_shard(window, pixels[window.to_slices()])
-    assert store.has_shard(2, 3)
-    assert not store.has_shard(0, 0)
+    store.base.write_shard(window, pixels[window.to_slices()])
+    assert store.base.has_shard(2, 3)
+    assert not store.base.has_shard(0, 0)
     again = TileStore.open(store.path, "f1")
-    assert window not in list(again.missing())
+    assert window not in list(again.base.missing())
     fill(again, pixels)
-    assert again.complete
-    assert store.complete
+    assert again.base.complete
+    assert store.base.complete
 
 
 def test_black_shards_are_done_too(tmp_path):
     store = create(tmp_path / "s")
     for opened in (store, TileStore.open(store.path)):
-        window = next(opened.missing())
-        opened.write_shard(window, np.zeros((*window.shape, 3), np.uint8))
-    assert len(list(store.missing())) == 10
+        window = next(opened.base.missing())
+        opened.base.write_shard(window, np.zeros((*window.shape, 3), np.uint8))
+    assert len(list(store.base.missing())) == 10
 
 
 def test_threads_write_different_shards(tmp_path, picture):
     store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
 
     def write(window):
-        store.write_shard(window, pixels[window.to_slices()])
+        store.base.write_shard(window, pixels[window.to_slices()])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, store.grid))
@@ -125,7 +124,7 @@ def test_same_pixels_same_bytes(tmp_path, picture):
     for name in "ab":
         store = create(tmp_path / name)
         fill(store, picture(HEIGHT, WIDTH))
-        found.append([store.shard_path(r, c).read_bytes() for r in range(3) for c in range(4)])
+        found.append([store.base.shard_path(r, c).read_bytes() for r in range(3) for c in range(4)])
     assert found[0] == found[1]
 
 
@@ -133,11 +132,11 @@ def test_only_whole_shards_are_written(tmp_path):
     store = create(tmp_path / "s")
     for window in (Window(0, 0, 32, 64), Window(10, 0, 64, 64), Window(128, 192, 64, 64)):
         with pytest.raises(ValueError, match="not one shard"):
-            store.write_shard(window, np.zeros((*window.shape, 3), np.uint8))
+            store.base.write_shard(window, np.zeros((*window.shape, 3), np.uint8))
     for pixels in (np.zeros((64, 64, 1), np.uint8), np.zeros((64, 64, 3), np.uint16)):
         with pytest.raises(ValueError, match="does not fit"):
-            store.write_shard(Window(0, 0, 64, 64), pixels)
-    assert list(store.missing()) == list(store.grid)
+            store.base.write_shard(Window(0, 0, 64, 64), pixels)
+    assert list(store.base.missing()) == list(store.grid)
 
 
 def test_fingerprint_version_and_kind_are_checked(tmp_path, full):
@@ -165,7 +164,7 @@ def test_fingerprint_version_and_kind_are_checked(tmp_path, full):
 
 
 def test_every_flipped_byte_is_noticed(full):
-    path = full.shard_path(0, 0)
+    path = full.base.shard_path(0, 0)
     data = path.read_bytes()
     rng = np.random.default_rng(0)
     for at in rng.choice(len(data), 60, replace=False):
@@ -177,7 +176,7 @@ def test_every_flipped_byte_is_noticed(full):
 
 
 def test_truncated_shard_is_noticed_and_can_be_written_again(full, picture):
-    path, pixels = full.shard_path(0, 0), picture(HEIGHT, WIDTH)
+    path, pixels = full.base.shard_path(0, 0), picture(HEIGHT, WIDTH)
     data = path.read_bytes()
     for size in (1, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:size])
@@ -187,14 +186,14 @@ def test_truncated_shard_is_noticed_and_can_be_written_again(full, picture):
     path.write_bytes(b"")
     with pytest.raises(OutputError, match="no shard"):
         full.read(Window(0, 0, 64, 64))
-    assert list(full.missing()) == [Window(0, 0, 64, 64)]
-    full.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    assert list(full.base.missing()) == [Window(0, 0, 64, 64)]
+    full.base.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
     np.testing.assert_array_equal(full.read(Window(0, 0, 64, 64)), pixels[:64, :64])
 
 
 def test_unfinished_windows_are_not_read_as_black(tmp_path, picture):
     store, pixels = create(tmp_path / "s"), picture(HEIGHT, WIDTH)
-    store.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    store.base.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
     np.testing.assert_array_equal(store.read(Window(0, 0, 64, 64)), pixels[:64, :64])
     with pytest.raises(OutputError, match=r"no shard \(0, 1\)"):
         store.read(Window(0, 0, 64, 65))
@@ -209,8 +208,8 @@ def test_a_failing_write_leaves_no_mark(tmp_path, picture, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(atomic.os, "fsync", fail)
         with pytest.raises(OutputError, match="full disk"):
-            store.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
-    assert not store.has_shard(0, 0)
+            store.base.write_shard(Window(0, 0, 64, 64), pixels[:64, :64])
+    assert not store.base.has_shard(0, 0)
     assert [path.name for path in store.path.rglob("*") if path.is_file()] == ["zarr.json"] * 2
 
 
@@ -223,15 +222,15 @@ from liif_cli.io.tilestore import TileStore
 from liif_cli.geometry.window import Window
 store = TileStore.create(Path({str(tmp_path / "s")!r}), height=64, width=128, channels=1,
                          dtype="uint8", chunk=32, shard=64, fingerprint="f")
-store.write_shard(Window(0, 0, 64, 64), np.ones((64, 64, 1), np.uint8))
+store.base.write_shard(Window(0, 0, 64, 64), np.ones((64, 64, 1), np.uint8))
 atomic.os.link = lambda *names: os._exit(9)
-store.write_shard(Window(0, 64, 64, 64), np.ones((64, 64, 1), np.uint8))
+store.base.write_shard(Window(0, 64, 64, 64), np.ones((64, 64, 1), np.uint8))
 """
     assert subprocess.run([sys.executable, "-c", program], cwd=os.getcwd()).returncode == 9
     store = TileStore.open(tmp_path / "s", "f")
-    assert list(store.missing()) == [Window(0, 64, 64, 64)]
-    store.write_shard(Window(0, 64, 64, 64), np.ones((64, 64, 1), np.uint8))
-    assert store.complete
+    assert list(store.base.missing()) == [Window(0, 64, 64, 64)]
+    store.base.write_shard(Window(0, 64, 64, 64), np.ones((64, 64, 1), np.uint8))
+    assert store.base.complete
     assert (store.read(Window(0, 0, 64, 128)) == 1).all()
 
 
@@ -242,7 +241,7 @@ def test_annotate_and_move(full, tmp_path, picture):
     opened = TileStore.open(tmp_path / "moved", "f1")
     assert zarr.open_group(str(opened.path), mode="r").attrs["software"] == "liif"
     for store in (full, opened):
-        assert store.complete
+        assert store.base.complete
         found = store.read(Window(5, 5, 100, 100))
         np.testing.assert_array_equal(found, picture(HEIGHT, WIDTH)[5:105, 5:105])
 
@@ -340,11 +339,11 @@ def test_what_a_killed_process_was_writing_is_removed(full):
 
 
 def test_a_discarded_shard_counts_as_not_done(full):
-    full.discard(1, 2)
-    assert not full.has_shard(1, 2)
-    assert list(full.missing()) == [Window(64, 128, 64, 64)]
-    assert damaged(full) == full.damaged() == [(1, 2)]
-    assert not full.complete
+    full.base.discard(1, 2)
+    assert not full.base.has_shard(1, 2)
+    assert list(full.base.missing()) == [Window(64, 128, 64, 64)]
+    assert full.base.damaged() == [(1, 2)]
+    assert not full.base.complete
 
 
 def test_a_store_on_a_disk_is_never_a_draft(tmp_path, full):

@@ -45,7 +45,7 @@ def filled() -> tuple[TileStore, np.ndarray]:
     store = create()
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     for window in store.grid:
-        store.write_shard(window, pixels[window.to_slices()])
+        store.base.write_shard(window, pixels[window.to_slices()])
     return store, pixels
 
 
@@ -56,7 +56,7 @@ def test_a_store_is_no_group_until_it_is_finished(server: Server) -> None:
     assert is_draft(at("o.zarr"))
     assert is_tile_store(at("o.zarr"))
     assert not store.lost
-    assert len(list(store.missing())) == 6
+    assert len(list(store.base.missing())) == 6
     # whoever comes second gets the first one's, and no one of other work
     assert TileStore.open(at("o.zarr"), "f").fingerprint == "f"
     with pytest.raises(OutputError, match="a store that is there already"):
@@ -67,12 +67,12 @@ def test_a_store_is_no_group_until_it_is_finished(server: Server) -> None:
 
 def test_shards_are_put_and_read(server: Server) -> None:
     store, pixels = filled()
-    assert store.complete
+    assert store.base.complete
     assert not store.finished
     found = TileStore.open(at("o.zarr"))
     assert np.array_equal(found.read(Window(0, 0, 50, 70)), pixels)
-    store.discard(1, 1)
-    assert [(w.row_off, w.col_off) for w in found.missing()] == [(32, 32)]
+    store.base.discard(1, 1)
+    assert [(w.row_off, w.col_off) for w in found.base.missing()] == [(32, 32)]
     store.remove_partials()
 
 
@@ -138,7 +138,7 @@ def test_a_finished_store_is_begun_again(server: Server) -> None:
     store, _ = filled()
     store.annotate({"ome": {}}, levels=1)
     written = json.loads(at("o.zarr/zarr.json").read_bytes())
-    store.discard(0, 0)
+    store.base.discard(0, 0)
     TileStore.reopen(at("o.zarr"))
     assert FINAL not in names()
     assert json.loads(at(f"o.zarr/{DRAFT}").read_bytes()) == written
@@ -146,7 +146,7 @@ def test_a_finished_store_is_begun_again(server: Server) -> None:
     found = TileStore.open(at("o.zarr"), "f")
     assert not found.lost
     assert not found.finished
-    assert len(list(found.missing())) == 1
+    assert len(list(found.base.missing())) == 1
 
 
 def test_a_server_that_refuses_is_no_loss_of_the_store(server: Server) -> None:

@@ -10,8 +10,7 @@ import pytest
 from liif_cli.errors import PlanError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
-from liif_cli.plan import layout
-from liif_cli.plan.layout import Layout, held_output, layout_of, part_of
+from liif_cli.plan.layout import Layout, LayoutRequest, held_output
 from liif_cli.plan.memory import GIB, MIB, RESERVE, STREAM_BYTES, TaskShape
 from liif_cli.plan.plan import Cut
 from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
@@ -33,13 +32,13 @@ def laid(
     **options: object,
 ) -> Layout:
     spec = dataclasses.replace(SPEC, **options)  # type: ignore[arg-type]
-    return layout_of(spec, source, output, out_shape, COST, machine, resume)
+    return LayoutRequest(spec, source, output, out_shape, COST, machine).layout(resume)
 
 
 def all_laid(
     out_shape: tuple[int, int], output: OutputFacts = TIFF, machine: Machine = MACHINE
 ) -> list[Layout]:
-    return list(layout._layouts(SPEC, SOURCE, output, out_shape, COST, machine, None))
+    return list(LayoutRequest(SPEC, SOURCE, output, out_shape, COST, machine)._layouts(None))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ def test_what_resumes_keeps_its_cut() -> None:
     found = laid((15000, 20000), resume=resume)
     assert (found.via_store, found.task, found.workers) == (True, (1500, 1000), 2)
     assert (found.shard, found.chunk, found.tile) == (500, 250, 125)
-    ways = list(layout._layouts(SPEC, SOURCE, TIFF, (15000, 20000), COST, MACHINE, resume))
+    ways = list(LayoutRequest(SPEC, SOURCE, TIFF, (15000, 20000), COST, MACHINE)._layouts(resume))
     assert [way.task for way in ways] == 2 * [(1500, 1000), (1000, 1000), (500, 500)]
     assert [way.workers for way in ways] == 3 * [2] + 3 * [1]
     assert all(way.memory["exporter"] == STREAM_BYTES for way in ways)
@@ -187,36 +186,40 @@ def test_the_refusal_names_the_smallest_way_and_the_cures() -> None:
 WHOLE = Layout(True, (512, 512), 256, 64, 64, 2, {"model": 100 * MIB, "output": 9, "exporter": 8})
 
 
+def part(region: Window, output: OutputFacts, machine: Machine = MACHINE) -> Layout:
+    return LayoutRequest(SPEC, SOURCE, output, (9000, 9000), COST, machine).part(WHOLE, region)
+
+
 def test_a_small_part_is_kept_in_memory_and_a_large_one_is_not() -> None:
     region = Window(3, 5, 1000, 2000)
-    found = part_of(WHOLE, region, SOURCE, TIFF, MACHINE)
+    found = part(region, TIFF)
     assert not found.via_store
     assert found.memory == {
         "model": 100 * MIB,
         "output": 1000 * 2000 * 6 + STREAM_BYTES,
     }
     assert (found.task, found.shard) == (WHOLE.task, WHOLE.shard)
-    stored = part_of(WHOLE, region, SOURCE, ZARR, MACHINE)
+    stored = part(region, ZARR)
     assert stored.via_store
     assert stored.memory == {"model": 100 * MIB, "exporter": STREAM_BYTES}
     # 256 MiB, and one row more
     rows = 256 * MIB // (6 * 4096)
-    assert not part_of(WHOLE, Window(0, 0, rows, 4096), SOURCE, TIFF, MACHINE).via_store
-    assert part_of(WHOLE, Window(0, 0, rows + 1, 4096), SOURCE, TIFF, MACHINE).via_store
+    assert not part(Window(0, 0, rows, 4096), TIFF).via_store
+    assert part(Window(0, 0, rows + 1, 4096), TIFF).via_store
 
 
 def test_a_part_that_does_not_fit() -> None:
     region = Window(0, 0, 1000, 2000)
     tight = dataclasses.replace(MACHINE, allowed_bytes=120 * MIB)
     # a stream of it goes through the store
-    assert part_of(WHOLE, region, SOURCE, TIFF, tight).via_store
+    assert part(region, TIFF, tight).via_store
     with pytest.raises(PlanError) as refused:
-        part_of(WHOLE, region, SOURCE, JPEG, tight)
+        part(region, JPEG, tight)
     text = str(refused.value)
     assert text.startswith("memory for in/a.tif: got 145.8 MiB needed (model 100.0 MiB + output ")
     assert text.endswith("raise --max-memory, or use a format that streams instead of jpg")
     # of a format that does not stream it is kept however large it is
-    assert not part_of(WHOLE, Window(0, 0, 9000, 9000), SOURCE, JPEG, MACHINE).via_store
+    assert not part(Window(0, 0, 9000, 9000), JPEG).via_store
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -253,7 +256,7 @@ def test_a_plan_may_take_all_that_is_allowed() -> None:
     for output in (JPEG, ZARR):
         found = laid((3000, 4000), output)
         exact = dataclasses.replace(MACHINE, allowed_bytes=found.total)
-        ways = layout._layouts(SPEC, SOURCE, output, (3000, 4000), COST, exact, None)
+        ways = LayoutRequest(SPEC, SOURCE, output, (3000, 4000), COST, exact)._layouts(None)
         first = next(way for way in ways if way.total <= found.total)
         assert laid((3000, 4000), output, machine=exact) == first
 

@@ -35,7 +35,7 @@ def test_tile_store_counts_its_shards(tmp_path: Path) -> None:
         shard=64,
         fingerprint="abc",
     )
-    store.write_shard(Window(0, 0, 64, 64), np.zeros((64, 64, 3), np.uint8))
+    store.base.write_shard(Window(0, 0, 64, 64), np.zeros((64, 64, 3), np.uint8))
     facts = facts_of(tmp_path / "s.zarr")
     assert facts == {
         "kind": "tile store",

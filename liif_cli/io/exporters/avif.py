@@ -38,6 +38,7 @@ class AvifExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP")

@@ -37,6 +37,7 @@ class CogExporter:
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ("deflate", "zstd", "lzw", "jpeg", "none")
     pyramids: tuple[str, ...] = ()
+    levels = True
     quality = 0
     nodata = True
     carries = abilities("ICC", "XMP", "resolution", "georeference")

@@ -37,6 +37,7 @@ class DeepZoomExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ("auto", "jpeg", "png")
     pyramids: tuple[str, ...] = ()
+    levels = True
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC")

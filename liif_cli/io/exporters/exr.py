@@ -30,6 +30,7 @@ class ExrExporter:
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = 0
     nodata = False
     carries = abilities("resolution")

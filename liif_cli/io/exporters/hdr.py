@@ -27,6 +27,7 @@ class HdrExporter:
     channels: tuple[int, ...] | None = (1, 3)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = 0
     nodata = False
     carries = abilities()

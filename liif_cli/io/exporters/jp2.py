@@ -36,6 +36,7 @@ class Jpeg2000Exporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = 0
     nodata = False
     carries = abilities("ICC", "XMP", "resolution")

@@ -34,6 +34,7 @@ class JpegExporter:
     channels: tuple[int, ...] | None = (1, 3)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP", "resolution")

@@ -34,6 +34,7 @@ class JpegXlExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ("lossless", "lossy")
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = 0
     nodata = False
     carries = abilities("EXIF", "XMP")

@@ -49,6 +49,7 @@ class PngExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = 0
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP", "resolution")

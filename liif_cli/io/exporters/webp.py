@@ -32,6 +32,7 @@ class WebpExporter:
     channels: tuple[int, ...] | None = (1, 2, 3, 4)
     compressions: tuple[str, ...] = ("lossy", "lossless")
     pyramids: tuple[str, ...] = ()
+    levels = False
     quality = _QUALITY
     nodata = False
     carries = abilities("ICC", "EXIF", "XMP")

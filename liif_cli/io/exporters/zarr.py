@@ -33,6 +33,7 @@ class ZarrExporter:
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels = True
     quality = 0
     nodata = True
     carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
@@ -48,7 +49,7 @@ class ZarrExporter:
         from liif_cli.io.tilestore import TileStore
 
         check_limit(self, pixels, path, info.alpha)
-        own = isinstance(pixels, TileStore) and pixels.complete and not pixels.keep
+        own = isinstance(pixels, TileStore) and pixels.base.complete and not pixels.keep
         store = pixels if own else None
         with output_errors(path):
             if store is not None:
@@ -94,7 +95,7 @@ def _copy(pixels: PixelReader, path: Path, info: OutputInfo) -> Any:
         attributes=getattr(pixels, "provenance", info.provenance),
     )
     for window in store.grid:
-        store.write_shard(window, pixels.read(window))
+        store.base.write_shard(window, pixels.read(window))
     return store
 
 

@@ -361,7 +361,7 @@ def _refuse_unfinished(path: Path) -> None:
     from liif_cli.io.tilestore import TileStore
 
     try:
-        complete = TileStore.open(path).complete
+        complete = TileStore.open(path).base.complete
     except OutputError as error:
         raise InputError(
             error.what, got=error.got, expected=error.expected, cure=error.cure
