@@ -56,10 +56,10 @@ def _help(ctx: click.Context, command: str | None) -> None:
     if command is None:
         click.echo(ctx.parent.get_help())
         return
-    _, found, _ = group.resolve_command(ctx.parent, [command])
-    assert found is not None
-    with click.Context(found, info_name=command, parent=ctx.parent) as inner:
-        click.echo(found.get_help(inner))
+    _, named, _ = group.resolve_command(ctx.parent, [command])
+    assert named is not None
+    with click.Context(named, info_name=command, parent=ctx.parent) as inner:
+        click.echo(named.get_help(inner))
 
 
 class LazyGroup(click.Group):

@@ -267,8 +267,10 @@ def _pixels(image: Any) -> tuple[Array, Any]:
         def to_tensor(pixels: Array) -> Any:
             import torch
 
-            found = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
-            return torch.from_numpy(found[0] if array.ndim == 2 else found).to(image.device)
+            contiguous = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
+            return torch.from_numpy(contiguous[0] if array.ndim == 2 else contiguous).to(
+                image.device
+            )
 
         return np.ascontiguousarray(np.moveaxis(planes, 0, 2)), to_tensor
     array = np.asarray(image)

@@ -76,10 +76,10 @@ def _added(group: str, taken: Mapping[str, str]) -> dict[str, str]:
     """What packages add to a group, by name."""
     from importlib.metadata import entry_points
 
-    found: dict[str, str] = {}
+    added: dict[str, str] = {}
     for point in entry_points(group=group):
         package = point.dist.name if point.dist is not None else "?"
-        if point.name in taken or point.name in found:
+        if point.name in taken or point.name in added:
             log.warning(
                 "%s %r of %s is left out: there is one of that name", group, point.name, package
             )
@@ -89,5 +89,5 @@ def _added(group: str, taken: Mapping[str, str]) -> dict[str, str]:
         except Exception as error:  # another package's code
             log.warning("%s %r of %s is left out: %s", group, point.name, package, error)
             continue
-        found[point.name] = point.value
-    return found
+        added[point.name] = point.value
+    return added

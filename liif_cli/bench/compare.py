@@ -40,7 +40,7 @@ def gain(
         if base.psnr is None or mean.psnr is None or base.count < len(entry.images):
             return None
         return mean.psnr - base.psnr
-    found = {
+    by_image = {
         name: {
             score.image: score.psnr
             for score in report.scores
@@ -50,7 +50,7 @@ def gain(
         }
         for name in (BASE, method)
     }
-    both = found[BASE].keys() & found[method].keys()
+    both = by_image[BASE].keys() & by_image[method].keys()
     # sorted: sums of floats depend on their order, and sets have none
-    differences = [found[method][image] - found[BASE][image] for image in sorted(both)]
+    differences = [by_image[method][image] - by_image[BASE][image] for image in sorted(both)]
     return sum(differences) / len(differences) if differences else None

@@ -72,12 +72,12 @@ def make_crops(
     ]
     known = {score.scale for score in here}
     scales = [scale for scale in PREFERRED_SCALES if scale in known] or sorted(known)[-1:]
-    found = []
+    crops = []
     for scale in scales:
         for image, base, best in _images([score for score in here if score.scale == scale]):
             source = next(one for one in entry.images if one.name == image)
-            found.append(_crop(entry, source, scale, methods, (base, best), out, pairing, recipe))
-    return found
+            crops.append(_crop(entry, source, scale, methods, (base, best), out, pairing, recipe))
+    return crops
 
 
 def _images(scores: Sequence[ImageScore]) -> list[tuple[str, str, str]]:

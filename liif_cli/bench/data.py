@@ -189,16 +189,16 @@ def find_sets(
         UsageError: a folder that is not there.
     """
     if not folders:
-        found = [built_in_set(protocol), graphics_set(protocol, PAGES)]
+        sets = [built_in_set(protocol), graphics_set(protocol, PAGES)]
     else:
-        found = []
+        sets = []
         for folder in folders:
             entry = _folder_set(folder, protocol)
-            names = [other.name for other in found]
+            names = [other.name for other in sets]
             number = sum(name.split(" #")[0] == entry.name for name in names)
             name = f"{entry.name} #{number + 1}" if number else entry.name
-            found.append(dataclasses.replace(entry, name=name))
-    return [dataclasses.replace(entry, images=entry.images[:limit]) for entry in found]
+            sets.append(dataclasses.replace(entry, name=name))
+    return [dataclasses.replace(entry, images=entry.images[:limit]) for entry in sets]
 
 
 def _folder_set(folder: Path, protocol: str) -> DataSet:

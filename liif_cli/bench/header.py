@@ -53,11 +53,11 @@ def commit() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        found = _git(root, "rev-parse", "--short=12", "HEAD")
+        revision = _git(root, "rev-parse", "--short=12", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
-    return found + ("+" if changed else "")
+    return revision + ("+" if changed else "")
 
 
 def _git(root: Path, *args: str) -> str:

@@ -15,17 +15,17 @@ from liif_cli.bench.results import CLEAN, BenchReport, Crop, SetInfo
 
 def crops_html(report: BenchReport, entry: SetInfo, folder: Path) -> str:
     """A figure a crop of the set; "" without any. ``folder`` is where the files are."""
-    found = [
+    figures = [
         _crop_html(report, crop, number, folder)
         for number, crop in enumerate(report.crops, 1)
         if crop.set == entry.name
     ]
-    if not found:
+    if not figures:
         return ""
     return (
         "<h3>Where the methods differ most</h3>\n"
         '<p class="hint">Point at a crop to magnify all of them at the same place. '
-        "Click one to flip between the methods at full size.</p>\n" + "\n".join(found)
+        "Click one to flip between the methods at full size.</p>\n" + "\n".join(figures)
     )
 
 

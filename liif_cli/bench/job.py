@@ -136,20 +136,20 @@ class Bench:
         self._digests: dict[Path, str] = {}
 
     def _sets(self) -> list[DataSet]:
-        found = find_sets(self.spec.data, self.spec.protocol, self.spec.limit)
-        for entry in found:
+        sets = find_sets(self.spec.data, self.spec.protocol, self.spec.limit)
+        for entry in sets:
             if not entry.images:
                 self._problem(f"{entry.path}: left out, no image in it")
-        found = [entry for entry in found if entry.images]
-        if not found:
+        sets = [entry for entry in sets if entry.images]
+        if not sets:
             raise UsageError("--data", got="no image", expected="folders of HR images")
-        kept = [entry for entry in found if any(map(entry.has, self.spec.scales))]
+        kept = [entry for entry in sets if any(map(entry.has, self.spec.scales))]
         if not kept:
-            scales = ", ".join(f"x{scale:g}" for scale in found[0].scales or ())
+            scales = ", ".join(f"x{scale:g}" for scale in sets[0].scales or ())
             raise UsageError(
                 "--scales",
                 got=", ".join(f"x{scale:g}" for scale in self.spec.scales),
-                expected=f"one of {scales}: {found[0].name} is drawn for these",
+                expected=f"one of {scales}: {sets[0].name} is drawn for these",
             )
         return kept
 

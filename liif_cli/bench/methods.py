@@ -226,7 +226,7 @@ def parse_choices(
         UsageError: a name that nothing has, or a policy around something that is no network.
     """
     wanted = [*shipped(), "bicubic"] if methods is None else list(methods)
-    found: list[Choice] = []
+    choices: list[Choice] = []
     left_out: list[str] = []
     for text in [*wanted, *models]:
         base, _, variant = text.rpartition("@")
@@ -240,8 +240,8 @@ def parse_choices(
                 raise UsageError(
                     "--methods", got=text, expected=f"@{variant} behind the name of a network"
                 )
-            found.append(Choice(name, variant))
-    return list(dict.fromkeys(found)), left_out
+            choices.append(Choice(name, variant))
+    return list(dict.fromkeys(choices)), left_out
 
 
 def variant_of(text: str) -> Variant | None:

@@ -235,8 +235,8 @@ class BenchReport:
     @property
     def inputs(self) -> list[str]:
         """Inputs in the order in which they were measured; "clean" alone where nothing was."""
-        found = dict.fromkeys(score.input for score in self.scores if score.image != CITED)
-        return list(found) or [CLEAN]
+        names = dict.fromkeys(score.input for score in self.scores if score.image != CITED)
+        return list(names) or [CLEAN]
 
     def measured_scales(self, set: str) -> list[float]:
         """The scales that a set has: fewer than those of the report where it is drawn for some."""
@@ -251,12 +251,12 @@ class BenchReport:
 
     def best(self, set: str, scale: float, cell: Cell = SCALED, input: str = CLEAN) -> str | None:
         """The measured method of the highest mean PSNR in a column; None in an empty one."""
-        found = {
+        means = {
             method.name: self.mean(set, method.name, scale, cell, input).psnr
             for method in self.methods
             if not method.cited
         }
-        known = {name: value for name, value in found.items() if value is not None}
+        known = {name: value for name, value in means.items() if value is not None}
         return max(known, key=known.__getitem__) if known else None
 
     @cached_property

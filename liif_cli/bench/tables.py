@@ -73,12 +73,12 @@ def measures(report: BenchReport, entry: SetInfo) -> list[str]:
     Gains are for inputs other than the clean one, where bicubic was measured; chroma for sets that
     have images without colour.
     """
-    found = ["psnr"]
+    kinds = ["psnr"]
     if report.inputs != [CLEAN] and any(method.name == BASE for method in report.methods):
-        found.append("gain")
+        kinds.append("gain")
     if any(score.chroma is not None for score in report.scores if score.set == entry.name):
-        found.append("chroma")
-    return found
+        kinds.append("chroma")
+    return kinds
 
 
 def title(report: BenchReport, entry: SetInfo, what: str, grid: Grid) -> str:

@@ -40,7 +40,7 @@ def config(ctx: click.Context, /, command: str | None, as_json: bool) -> None:
     group = parent.command
     assert isinstance(group, click.Group)
     settings: Settings = ctx.obj.get("settings") or Settings()
-    found: list[dict[str, Any]] = []
+    settings_in_force: list[dict[str, Any]] = []
     names = [command] if command else list(group.list_commands(parent))
     for name in names:
         _, kind, _ = group.resolve_command(parent, [name])
@@ -51,17 +51,17 @@ def config(ctx: click.Context, /, command: str | None, as_json: bool) -> None:
             variable = f"{PREFIX}_{name.upper()}_{parameter.name.upper()}"
             inner = click.Context(kind, info_name=name, parent=parent)
             if (text := parameter.resolve_envvar_value(inner)) is not None:
-                found.append(_line(name, option, text, variable))
+                settings_in_force.append(_line(name, option, text, variable))
             elif (value := settings.values.get(name, {}).get(option)) is not None:
-                found.append(_line(name, option, value[0], str(value[1])))
+                settings_in_force.append(_line(name, option, value[0], str(value[1])))
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(settings_in_force, indent=1))
         return
-    for line in found:
+    for line in settings_in_force:
         click.echo(
             f"liif {line['command']} --{line['option']} {line['value']}   (from {line['from']})"
         )
-    if not found:
+    if not settings_in_force:
         click.echo("no settings; looked for " + " and ".join(printable(path) for path in places()))
 
 

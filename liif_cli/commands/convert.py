@@ -66,10 +66,10 @@ def convert(
     from liif_cli.models import checkpoint
     from liif_cli.models.pair import join
 
-    found = checkpoint.load(source)
+    converted = checkpoint.load(source)
     if lossy is not None:
-        found = join(found, checkpoint.load(lossy), clean_to)
-    model = found.build()
+        converted = join(converted, checkpoint.load(lossy), clean_to)
+    model = converted.build()
     with output_errors(target):
-        checkpoint.save(model, found.card, target)
+        checkpoint.save(model, converted.card, target)
     click.echo(printable(f"{target}: {model.parameter_count:,} parameters"))

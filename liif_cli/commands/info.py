@@ -36,20 +36,20 @@ def info(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool, verbose:
     from liif_cli.ui.facts import facts_of, lines_of
     from liif_cli.ui.format import named
 
-    found: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     failed = False
     for path in files:
         try:
             facts = facts_of(path)
-            found.append({"path": printable(path), **facts})
+            listed.append({"path": printable(path), **facts})
         except LiifError as error:
             failed = True
-            found.append({"path": printable(path), "error": str(error)})
+            listed.append({"path": printable(path), "error": str(error)})
             click.echo(f"error: {named(path, str(error))}", err=True)
             continue
         if not as_json:
             click.echo(printable(path))
             click.echo("\n".join(lines_of(facts)))
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(listed, indent=1))
     ctx.exit(EXIT_FAILED if failed else 0)

@@ -28,8 +28,8 @@ def models(as_json: bool, measure: bool, verbose: bool) -> None:
     """
     from liif_cli.ui.modellist import print_models, shipped_models
 
-    found = shipped_models(measure=measure)
+    rows = shipped_models(measure=measure)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(rows, indent=1))
     else:
-        print_models(found, verbose=verbose)
+        print_models(rows, verbose=verbose)

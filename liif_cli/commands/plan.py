@@ -81,9 +81,9 @@ def plan(
     model = model or DEFAULT_MODEL
     render["name"] = requests.name_template(render["name"], wanted, model)
     spec = RenderSpec(size=wanted, model=model, dpi=dpi, **render)
-    found, unread = make_plan_file(input, output, spec, suffix=suffix, at=at)
-    found.write(at)
+    written, unread = make_plan_file(input, output, spec, suffix=suffix, at=at)
+    written.write(at)
     if not quiet:
-        click.echo(f"{at}: {counted(max(1, len(found.names)), 'image')}", err=True)
+        click.echo(f"{at}: {counted(max(1, len(written.names)), 'image')}", err=True)
         if unread:
             click.echo(left_out(unread), err=True)

@@ -48,15 +48,19 @@ def status(
     from liif_cli.engine.work import plan_status
 
     while True:
-        found = plan_status(plan, tries)
-        for line in [json.dumps(_data(found))] if as_json else _lines(found, verbose=verbose):
+        status_of_plan = plan_status(plan, tries)
+        for line in (
+            [json.dumps(_data(status_of_plan))]
+            if as_json
+            else _lines(status_of_plan, verbose=verbose)
+        ):
             click.echo(line)
-        if not (watch and found.left):
+        if not (watch and status_of_plan.left):
             break
         time.sleep(_EVERY)
-    if found.left:
+    if status_of_plan.left:
         ctx.exit(EXIT_INTERRUPTED)
-    ctx.exit(EXIT_FAILED if found.failed else EXIT_OK)
+    ctx.exit(EXIT_FAILED if status_of_plan.failed else EXIT_OK)
 
 
 def _data(found: PlanStatus) -> dict[str, Any]:

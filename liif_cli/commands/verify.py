@@ -48,14 +48,14 @@ def verify(
     from liif_cli.ui.format import counted
     from liif_cli.ui.parts import parts_bar
 
-    found: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
     failed = False
     for path in paths:
         try:
             outputs = outputs_below(path)
         except LiifError as error:
             failed = True
-            found.append({"path": printable(path), "intact": False, "error": str(error)})
+            verdicts.append({"path": printable(path), "intact": False, "error": str(error)})
             click.echo(f"error: {error}", err=True)
             continue
         for output in outputs:
@@ -63,7 +63,7 @@ def verify(
                 verdict = verify_output(output, progress)
             failed |= not verdict.intact
             damage = [{"where": each.where, "what": each.what} for each in verdict.damage]
-            found.append({"path": printable(output), "intact": verdict.intact, "damage": damage})
+            verdicts.append({"path": printable(output), "intact": verdict.intact, "damage": damage})
             if as_json or (quiet and verdict.intact):
                 continue
             parts = counted(verdict.parts, "part")
@@ -72,5 +72,5 @@ def verify(
             for each in verdict.damage:
                 click.echo(printable(f"  {each.where}: {each.what}"))
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(verdicts, indent=1))
     ctx.exit(EXIT_FAILED if failed else 0)

@@ -57,8 +57,8 @@ def _sum3(planes: Plane) -> Plane:
     """Sums (h, w, c) over 3 x 3 pixels, zeros outside."""
     padded = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
     rows = padded[:-2] + padded[1:-1] + padded[2:]
-    found: Plane = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-    return found
+    sums: Plane = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    return sums
 
 
 class FlatAlpha:

@@ -157,5 +157,5 @@ def _render(
     model: Model, plan: RenderPlan, task: RenderTask, source: Source, pixels: Pixels
 ) -> None:
     outputs = iter((task.output.intersect(plan.region),))
-    for window, found in render_task(model, plan, task, source.read, outputs):
-        pixels[window.relative_to(plan.region).to_slices()] = found
+    for window, colours in render_task(model, plan, task, source.read, outputs):
+        pixels[window.relative_to(plan.region).to_slices()] = colours

@@ -308,11 +308,11 @@ class Batch:
             )
 
         plan = planned(outputs)
-        found = Unfinished.read(location(plan.output))
-        gray = measured.gray if measured.gray is not None else remembered_gray(plan, found)
+        begun = Unfinished.read(location(plan.output))
+        gray = measured.gray if measured.gray is not None else remembered_gray(plan, begun)
         plan = dataclasses.replace(plan, gray=bool(gray))
-        if found is not None and not found.difference(plan, self.spec.tile):
-            plan = planned([output for output in outputs if output.path == plan.output], found.cut)
+        if begun is not None and not begun.difference(plan, self.spec.tile):
+            plan = planned([output for output in outputs if output.path == plan.output], begun.cut)
             plan = dataclasses.replace(plan, gray=bool(gray))
         first = self._taken.setdefault(plan.output, pair.input)
         if first != pair.input:
@@ -321,7 +321,7 @@ class Batch:
                 got=f"{first} and {pair.input} to {plan.output}",
                 cure="give --keep-extension, or rename one of them",
             )
-        replaces = found.fingerprint if found is not None and found.half else ""
+        replaces = begun.fingerprint if begun is not None and begun.half else ""
         return Draft(plan, info, looked=gray is not None, replaces=replaces)
 
     def _check_size(self, info: ImageInfo) -> None:

@@ -21,7 +21,7 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
     resolution = (plan.dpi, plan.dpi) if plan.dpi else own
     region = plan.region
     as_chunks = plan.output_format == "png"
-    found = OutputInfo(
+    beside = OutputInfo(
         icc=info.icc if as_chunks or not info.colour else _profile(info),
         colour=info.colour if as_chunks else {},
         resolution=resolution,
@@ -38,12 +38,12 @@ def output_info(plan: RenderPlan, info: ImageInfo) -> OutputInfo:
         pyramid=plan.pyramid,
     )
     if plan.strip_metadata:
-        return found
+        return beside
     return dataclasses.replace(
-        found,
+        beside,
         software=f"liif {__version__}",
         provenance=plan.identity(),
-        georeference=info.georeference.scaled(plan.in_shape, plan.out_shape).moved(*found.offset)
+        georeference=info.georeference.scaled(plan.in_shape, plan.out_shape).moved(*beside.offset)
         if info.georeference
         else None,
         exif=rewritten(info.exif, *region.shape, resolution) if info.exif else None,

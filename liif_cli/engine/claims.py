@@ -167,14 +167,14 @@ class Claims:
     def others(self, output: Path) -> dict[Path, Owner]:
         """Claims of living processes that render tasks of ``output``; the dead's are removed."""
         name = re.compile(re.escape(cover(output.name)) + r"\.\d+" + re.escape(_SUFFIX))
-        found: dict[Path, Owner] = {}
+        owners: dict[Path, Owner] = {}
         folder = output.parent / FOLDER
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if name.fullmatch(path.name) and path not in self._held and not self._remove_dead(path):
                 owner = _read(path)
                 own = owner is None or self._is_kept(path, owner)
-                found |= {path: owner} if owner is not None and not own else {}
-        return found
+                owners |= {path: owner} if owner is not None and not own else {}
+        return owners
 
     def tidy(self, folder: Path) -> None:
         """Remove the claims of dead processes on outputs in ``folder``."""
@@ -286,14 +286,14 @@ def _read(path: Path) -> Owner | None:
 
 def _owner(data: bytes) -> Owner:
     try:
-        found = parse_json(data)
+        claim = parse_json(data)
         return Owner(
-            int(found["pid"]),
-            str(found["host"]),
-            str(found["since"]),
-            str(found["machine"]),
-            float(found["started"]),
-            str(found["token"]),
+            int(claim["pid"]),
+            str(claim["host"]),
+            str(claim["since"]),
+            str(claim["machine"]),
+            float(claim["started"]),
+            str(claim["token"]),
         )
     except (ValueError, KeyError, TypeError):
         return Owner()

@@ -215,10 +215,10 @@ class Deaths:
         begun: dict[str, _Entry] = {}
         for line in journal.splitlines():
             try:
-                found = parse_json(line)
-                what, name = str(found["what"]), str(found["path"])
+                known = parse_json(line)
+                what, name = str(known["what"]), str(known["path"])
                 entry = _Entry(
-                    str(found.get("how", "")), str(found.get("stamp", "")), int(found["deaths"])
+                    str(known.get("how", "")), str(known.get("stamp", "")), int(known["deaths"])
                 )
             except (ValueError, TypeError, KeyError):
                 continue  # cut short, or a note of a signal

@@ -12,10 +12,10 @@ from liif_cli.io.place import ObjectPath
 def _object_digest(path: ObjectPath) -> str:
     """Of what the server says of the content: its tag, or the time of change, and the size."""
     try:
-        found = [(path.name, path.stat())]
+        listing = [(path.name, path.stat())]
     except FileNotFoundError:
-        found = [(one.relative_to(path).as_posix(), stat) for one, stat in path.objects()]
-    lines = [f"{name}\0{stat.st_size}\0{stat.tag or stat.st_mtime_ns}\n" for name, stat in found]
+        listing = [(one.relative_to(path).as_posix(), stat) for one, stat in path.objects()]
+    lines = [f"{name}\0{stat.st_size}\0{stat.tag or stat.st_mtime_ns}\n" for name, stat in listing]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -157,11 +157,11 @@ def _piece(pixels: Pixels, plan: RenderPlan, side: tuple[int, int]) -> Pixels:
 
 def _write(plan: RenderPlan, piece: Pixels) -> _WriteSpeed:
     """Measure on a piece of the output; what is done once in a process is done before that."""
-    found = _WriteSpeed()
+    speed = _WriteSpeed()
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
-            found = _write_once(plan, piece, Path(folder))
-    return found
+            speed = _write_once(plan, piece, Path(folder))
+    return speed
 
 
 def _write_once(plan: RenderPlan, piece: Pixels, folder: Path) -> _WriteSpeed:

@@ -40,12 +40,12 @@ class _CountedStore(TileStore):
     done = 0
 
     def read(self, window: Window) -> Pixels:
-        found = super().read(window)
+        pixels = super().read(window)
         self.done += window.pixels
         total = self.height * self.width
         # tiles that overlap are read twice
         self.progress(min(self.done, total), total)
-        return found
+        return pixels
 
 
 def export_store(
@@ -172,13 +172,13 @@ def _format(output: Path, wanted: str) -> str:
 
 def _info(store: TileStore) -> tuple[OutputInfo, dict[str, Any]]:
     """What a finished store says beside its pixels, and the identity of the plan that made it."""
-    found = store.attributes
+    attributes = store.attributes
 
     def data(name: str) -> bytes | None:
-        return base64.b64decode(found[name]) if name in found else None
+        return base64.b64decode(attributes[name]) if name in attributes else None
 
     def pair(name: str) -> tuple[float, float] | None:
-        value = found.get(name)
+        value = attributes.get(name)
         return (value[0], value[1]) if value else None
 
     info = OutputInfo(
@@ -186,10 +186,10 @@ def _info(store: TileStore) -> tuple[OutputInfo, dict[str, Any]]:
         exif=data("exif"),
         xmp=data("xmp"),
         resolution=pair("resolution"),
-        software=found.get("software", ""),
-        georeference=Georeference.from_dict(found.get("georeference")),
-        alpha=bool(found.get("alpha", False)),
-        band_names=tuple(found.get("band_names", ())),
+        software=attributes.get("software", ""),
+        georeference=Georeference.from_dict(attributes.get("georeference")),
+        alpha=bool(attributes.get("alpha", False)),
+        band_names=tuple(attributes.get("band_names", ())),
         pixel_size=pair("pixel_size"),
     )
     return info, dict(store.provenance.get("liif", {}))

@@ -58,7 +58,7 @@ def numerics_of(device: torch.device, precision: str) -> dict[str, str]:
     without them differs in one 8-bit sample of a million, by one level.
     """
     capability = torch.backends.cpu.get_cpu_capability()
-    found = {
+    numerics = {
         "device": device.type,
         "precision": precision,
         "liif": __version__,
@@ -67,8 +67,8 @@ def numerics_of(device: torch.device, precision: str) -> dict[str, str]:
         "cpu": "plain" if capability in ("DEFAULT", "NO AVX") else "fma",
     }
     if device.type != "cpu":
-        found["gpu"] = torch.cuda.get_device_name(device)
-    return found
+        numerics["gpu"] = torch.cuda.get_device_name(device)
+    return numerics
 
 
 def _version(package: str) -> str:

@@ -141,9 +141,9 @@ class Outputs:
             records = {name.removesuffix(".json") for name in names}
             self._stale[output.parent] = stale_names(output.parent) | records
         state = output_state(output, plan, remember=self._write)
-        found = Unfinished.read(output)
-        differs = found.difference(plan, self.spec.tile) if found is not None else ""
-        if found is not None and found.half and differs and not self.spec.overwrite:
+        begun = Unfinished.read(output)
+        differs = begun.difference(plan, self.spec.tile) if begun is not None else ""
+        if begun is not None and begun.half and differs and not self.spec.overwrite:
             raise OutputError(
                 f"{output} is half rendered with other options or from another input",
                 got=differs,

@@ -97,8 +97,8 @@ def shown(pixels: Pixels, info: ImageInfo) -> Canvas:
     if alpha is not None:
         share = _unit(alpha, info.dtype)
         values = values * share + _PAPER / 255 * (1 - share)
-    found = np.rint(255 * values).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(found, (*found.shape[:2], 3)))
+    levels = np.rint(255 * values).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
 
 
 def _unit(values: Pixels, dtype: np.dtype[np.generic]) -> npt.NDArray[np.float64]:

@@ -88,8 +88,8 @@ class Record:
     @classmethod
     def of(cls, plan: RenderPlan, written: Path) -> Record:
         """The record of a file that is written but has not its final name yet."""
-        found = cls.of_file(plan.identity(), written, plan.model, plan.gray)
-        return dataclasses.replace(found, input=_from_output(plan))
+        record = cls.of_file(plan.identity(), written, plan.model, plan.gray)
+        return dataclasses.replace(record, input=_from_output(plan))
 
     @classmethod
     def of_file(
@@ -244,15 +244,15 @@ def repair(output: Path) -> int:
     A file that is not what was written counts as one, and stays until its successor is there.
     """
     store = finished_store(output)
-    found = 0
+    removed = 0
     if store is None and not output.is_dir():
         record = Record.read(output)
         return int(record is not None and bool(record.checksum) and not record.intact(output))
     for level in store.levels() if store is not None else []:
         for row, col in level.damaged():
             level.discard(row, col)
-            found += 1
-    return found
+            removed += 1
+    return removed
 
 
 def part_damage(output: Path, part: tuple[str, str]) -> tuple[str, str]:
@@ -262,12 +262,12 @@ def part_damage(output: Path, part: tuple[str, str]) -> tuple[str, str]:
     """
     where, checksum = part
     try:
-        found = file_checksum(output.parent / where)
+        actual = file_checksum(output.parent / where)
     except FileNotFoundError:
         return where, "missing"
     except OSError as error:
         return where, error.strerror or str(error)
-    return where, "" if found == checksum else "other content than was written"
+    return where, "" if actual == checksum else "other content than was written"
 
 
 def remove_stale_work(output: Path) -> None:
@@ -299,10 +299,10 @@ def difference(output: Path, plan: RenderPlan) -> str:
     record = Record.read(output)
     if record is None:
         return "a file that was not made by this command"
-    found = differences(record.identity, plan.identity(), (record.model, plan.model))
-    if not found:
+    changes = differences(record.identity, plan.identity(), (record.model, plan.model))
+    if not changes:
         return "a file that was changed after it was made"
-    return "one made with other options or another input (" + "; ".join(found) + ")"
+    return "one made with other options or another input (" + "; ".join(changes) + ")"
 
 
 def differences(
@@ -371,8 +371,8 @@ def _other_files(written: Path) -> dict[str, str]:
     with ThreadPoolExecutor(codec_workers()) as pool:
         sums = pool.map(file_checksum, tiles)
         return {
-            path.relative_to(folder.parent).as_posix(): found
-            for path, found in zip(tiles, sums, strict=True)
+            path.relative_to(folder.parent).as_posix(): checksum
+            for path, checksum in zip(tiles, sums, strict=True)
         }
 
 

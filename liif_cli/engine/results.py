@@ -60,14 +60,14 @@ class BatchReport:
         Raises:
             ValueError: there is none.
         """
-        found: dict[Path, ImageResult] = {}
+        luckiest: dict[Path, ImageResult] = {}
         for report in reports:
             for result in report.results:
-                best = found.setdefault(result.input, result)
+                best = luckiest.setdefault(result.input, result)
                 if _RANKS.index(result.status) < _RANKS.index(best.status):
-                    found[result.input] = result
+                    luckiest[result.input] = result
         return cls(
-            list(found.values()),
+            list(luckiest.values()),
             max(report.seconds for report in reports),
             all(report.interrupted for report in reports),
         )

@@ -416,9 +416,9 @@ class ImageRun:
         plan = self.plan
         info = output_info(plan, self.info)
         exporter = exporter_for(plan.output_format)
-        found: PixelReader = pixels
+        part: PixelReader = pixels
         if isinstance(pixels, TileStore) and plan.region != plan.canvas:
-            found = PartPixels(pixels, plan.region.relative_to(plan.canvas))
+            part = PartPixels(pixels, plan.region.relative_to(plan.canvas))
         if self._in_place and isinstance(pixels, TileStore):
             record = Record(plan.identity(), 0, 0, plan.model, gray=plan.gray)
 
@@ -432,7 +432,7 @@ class ImageRun:
             return
         with atomic_path(self.output) as partial:
             try:
-                exporter.export(found, partial, info)
+                exporter.export(part, partial, info)
                 self._check_stop()
                 record = Record.of(plan, partial)
                 record.write(self.output)

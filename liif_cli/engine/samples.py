@@ -51,14 +51,14 @@ def to_pixels(
         RenderError: a colour is NaN or infinite.
     """
     check_finite(colours, "colours")
-    found = scaled(colours, channels, dtype, values)
+    samples = scaled(colours, channels, dtype, values)
     if dtype == np.uint8:
-        return found.round_().to(torch.uint8).cpu().numpy()
+        return samples.round_().to(torch.uint8).cpu().numpy()
     if dtype == np.uint16:
-        return found.round_().cpu().numpy().astype(np.uint16)
+        return samples.round_().cpu().numpy().astype(np.uint16)
     if dtype == np.float32:
-        return found.cpu().numpy()
-    return denormalised(found.cpu().numpy(), dtype, values)
+        return samples.cpu().numpy()
+    return denormalised(samples.cpu().numpy(), dtype, values)
 
 
 def scaled(
@@ -93,8 +93,8 @@ def denormalised(
         values: of black and white; None is the range of the type.
     """
     low, high = values or (0.0, full_scale(dtype))
-    found = low + (samples.astype(np.float64) + 1) * (0.5 * (high - low))
-    return (np.rint(found) if dtype.kind in "iu" else found).astype(dtype)
+    natural = low + (samples.astype(np.float64) + 1) * (0.5 * (high - low))
+    return (np.rint(natural) if dtype.kind in "iu" else natural).astype(dtype)
 
 
 def full_scale(dtype: np.dtype[Any]) -> float:

@@ -104,11 +104,11 @@ class Unfinished:
             return cls(path, problem=f"a store that cannot be resumed: {error.got}", half=half)
         # what lies in a bucket takes nothing of a disk
         held = 0 if is_object(path) else sum(e.lstat().st_size for e in _pixel_files(path))
-        found = store.provenance
-        identity, cut = found.get("liif"), Cut.from_dict(found.get("cut"))
+        provenance = store.provenance
+        identity, cut = provenance.get("liif"), Cut.from_dict(provenance.get("cut"))
         if not isinstance(identity, dict) or cut is None:
             return cls(path, problem="a store of an older version", held=held, half=half)
-        model = str(found.get("model", ""))
+        model = str(provenance.get("model", ""))
         return cls(path, identity, model, cut, held=held, fingerprint=store.fingerprint, half=half)
 
     def difference(self, plan: RenderPlan, tile: int | None) -> str:
@@ -118,10 +118,10 @@ class Unfinished:
         """
         if self.cut is None:
             return self.problem
-        found = differences(self.identity, plan.identity(), (self.model, plan.model))
+        changes = differences(self.identity, plan.identity(), (self.model, plan.model))
         if tile is not None and tile != self.cut.tile:
-            found.append(f"tile: was {self.cut.tile}, now {tile}")
-        return "; ".join(found)
+            changes.append(f"tile: was {self.cut.tile}, now {tile}")
+        return "; ".join(changes)
 
 
 def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:

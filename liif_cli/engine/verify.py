@@ -60,28 +60,28 @@ def outputs_below(path: Path) -> list[Path]:
         raise InputError(str(path), got="nothing there", expected="an output")
     if not path.is_dir() or is_zarr_store(path) or is_store_name(path):
         return [path]
-    found = set()
+    outputs = set()
     if isinstance(path, ObjectPath):
         for entry in path.iterdir():
             recorded = set(_recorded(entry)) if entry.name == FOLDER else set()
             hidden = entry.name.startswith(".") or entry.name.endswith("_files")
-            found |= recorded or (set() if hidden else set(_outputs_in(entry)))
+            outputs |= recorded or (set() if hidden else set(_outputs_in(entry)))
     for folder, names, files in () if is_object(path) else os.walk(path):
         here = Path(folder)
-        found |= {here / name for name in names if is_store_name(here / name)}
-        found |= {here / name for name in files if is_image(Path(name)) or name.endswith(".dzi")}
-        found |= set(_recorded(here / FOLDER))
+        outputs |= {here / name for name in names if is_store_name(here / name)}
+        outputs |= {here / name for name in files if is_image(Path(name)) or name.endswith(".dzi")}
+        outputs |= set(_recorded(here / FOLDER))
         names[:] = [
             name
             for name in names
             if not name.startswith(".")
-            and here / name not in found
+            and here / name not in outputs
             and not (name.endswith("_files") and (here / f"{name[:-6]}.dzi").exists())
         ]
-    found = {entry for entry in found if not entry.name.startswith(".")}
-    if not found:
+    outputs = {entry for entry in outputs if not entry.name.startswith(".")}
+    if not outputs:
         raise InputError(str(path), got="a folder without outputs", expected="images or stores")
-    return sorted(found)
+    return sorted(outputs)
 
 
 def _outputs_in(path: Path) -> list[Path]:
@@ -135,7 +135,7 @@ def _verify_store(path: Path, progress: Progress) -> Verdict:
         got = "no metadata of a tile store"
         return Verdict(path, 0, (Damage("zarr.json", f"{got}: damaged, or not written by liif"),))
     wrong = metadata_damage(path)
-    found = [Damage(where, what) for where, what in wrong.items()]
+    damages = [Damage(where, what) for where, what in wrong.items()]
     facts, names = _store_facts(path)
     if not wrong and facts.get("version") != VERSION:
         TileStore.open(path)  # raises, and says which version
@@ -146,13 +146,13 @@ def _verify_store(path: Path, progress: Progress) -> Verdict:
         try:
             arrays[name] = ShardedArray.open(path / name)
         except OutputError as error:
-            found.append(Damage(f"{name}/zarr.json", str(error)))
+            damages.append(Damage(f"{name}/zarr.json", str(error)))
     shards = [(array, window) for array in arrays.values() for window in array.grid]
     for number, damage in enumerate(_in_threads(_shard_damage(path), shards), 1):
         progress(number, len(shards))
         if damage is not None:
-            found.append(damage)
-    return Verdict(path, len(shards) + len(names) + 1, tuple(found))
+            damages.append(damage)
+    return Verdict(path, len(shards) + len(names) + 1, tuple(damages))
 
 
 def _store_facts(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -174,7 +174,7 @@ def _shard_damage(path: Path) -> Callable[[tuple[ShardedArray, Window]], Damage 
 
 def _verify_file(path: Path, progress: Progress) -> Verdict:
     record = Record.read(path)
-    parts, found = 1, []
+    parts, damages = 1, []
     if record is not None and record.checksum:
         if record.size == path.stat().st_size and record.checksum == file_checksum(path):
             if path.suffix.lower() != ".dzi":
@@ -182,7 +182,7 @@ def _verify_file(path: Path, progress: Progress) -> Verdict:
             if record.files:
                 return _verify_parts(path, record, progress)
         else:
-            found.append(Damage(path.name, "other content than was written"))
+            damages.append(Damage(path.name, "other content than was written"))
     check = {".dzi": _dzi_damage}.get(path.suffix.lower(), _image_damage)
     if open_format(path) == "tiff":
         check = _tiff_damage
@@ -190,19 +190,19 @@ def _verify_file(path: Path, progress: Progress) -> Verdict:
         progress(number, total)
         parts = max(parts, total)
         if damage is not None:
-            found.append(damage)
-    return Verdict(path, parts, tuple(found))
+            damages.append(damage)
+    return Verdict(path, parts, tuple(damages))
 
 
 def _verify_parts(path: Path, record: Record, progress: Progress) -> Verdict:
     """The other files of an output, against their recorded checksums."""
     checked = _in_threads(partial(part_damage, path), record.files.items())
-    found = []
+    damage = []
     for number, (where, what) in enumerate(checked, 1):
         progress(number, len(record.files))
         if what:
-            found.append(Damage(where, what))
-    return Verdict(path, len(record.files) + 1, tuple(found))
+            damage.append(Damage(where, what))
+    return Verdict(path, len(record.files) + 1, tuple(damage))
 
 
 def open_format(path: Path) -> str:

@@ -83,8 +83,8 @@ def format_for(path: Path) -> str | None:
 
 def suffix_of(name: str, suffixes: Iterable[str]) -> str:
     """The longest of some suffixes that a file name ends with, in lower case; "" for none."""
-    found = [one for one in suffixes if name.lower().endswith(one) and len(name) > len(one)]
-    return max(found, key=len, default="")
+    matching = [one for one in suffixes if name.lower().endswith(one) and len(name) > len(one)]
+    return max(matching, key=len, default="")
 
 
 def open_source(path: Path, view: View | int | None = None) -> Source:

@@ -27,7 +27,7 @@ def abilities(*names: str) -> frozenset[str]:
     Raises:
         ValueError: a name that is not one.
     """
-    found = frozenset(names)
-    if unknown := found - ABILITIES.keys():
+    chosen = frozenset(names)
+    if unknown := chosen - ABILITIES.keys():
         raise ValueError(f"no abilities: {', '.join(sorted(unknown))}")
-    return found
+    return chosen

@@ -225,18 +225,18 @@ def remove_stale(final: Path) -> list[Path]:
     Returns:
         what was removed.
     """
-    found = stale(final)
-    for path in found:
+    leftovers = stale(final)
+    for path in leftovers:
         _remove(path)
-    return found
+    return leftovers
 
 
 def stale_names(folder: Path) -> set[str]:
     """``cover`` of the outputs in a folder of which killed processes left something."""
     if isinstance(folder, ObjectPath) or not folder.is_dir():
         return set()
-    found = map(_PARTIAL.fullmatch, os.listdir(folder))
-    return {match["name"] for match in found if match}
+    matches = map(_PARTIAL.fullmatch, os.listdir(folder))
+    return {match["name"] for match in matches if match}
 
 
 def stale(final: Path) -> list[Path]:

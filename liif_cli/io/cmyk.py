@@ -50,5 +50,5 @@ def to_rgb(ink: Pixels, profile: bytes | None) -> Pixels:
         return pixels
     top: Any = np.iinfo(ink.dtype).max
     light = (top - ink).astype(np.uint64)
-    found: Pixels = ((light[..., :3] * light[..., 3:] + top // 2) // top).astype(ink.dtype)
-    return found
+    shown: Pixels = ((light[..., :3] * light[..., 3:] + top // 2) // top).astype(ink.dtype)
+    return shown

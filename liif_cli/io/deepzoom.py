@@ -51,7 +51,7 @@ class DeepZoom:
             size = root.find(f"{{{NAMESPACE}}}Size")
             if root.tag != f"{{{NAMESPACE}}}Image" or size is None:
                 raise ValueError(f"the element {root.tag}")
-            found = cls(
+            image = cls(
                 path,
                 int(size.attrib["Height"]),
                 int(size.attrib["Width"]),
@@ -59,13 +59,13 @@ class DeepZoom:
                 int(root.attrib["TileSize"]),
                 int(root.attrib["Overlap"]),
             )
-            if min(found.height, found.width, found.tile) < 1 or found.overlap < 0:
+            if min(image.height, image.width, image.tile) < 1 or image.overlap < 0:
                 raise ValueError("a size below 1")
         except (ElementTree.ParseError, KeyError, ValueError, OSError) as error:
             raise InputError(
                 str(path), got=f"no readable descriptor ({error})", expected="a Deep Zoom image"
             ) from error
-        return found
+        return image
 
     def descriptor(self) -> str:
         """Content of the descriptor."""
@@ -121,8 +121,8 @@ class DeepZoom:
     def window(self, tile: Tile) -> Window:
         """The pixels of its level that a tile holds, overlap included."""
         level, col, row = tile
-        found = self.grid(level).tile(row, col).pad(self.overlap, self.overlap)
-        return found.clip(*self.levels[level])
+        padded = self.grid(level).tile(row, col).pad(self.overlap, self.overlap)
+        return padded.clip(*self.levels[level])
 
     def tile_path(self, tile: Tile, folder: Path | None = None) -> Path:
         """File of a tile, in ``folder`` where the tiles lie elsewhere."""

@@ -85,10 +85,14 @@ def exif_of_tiff(path: Path, at: int, order: str, *, big: bool, metadata: Metada
             file.seek(start)
             return file.read(size)
 
-        found = _read(read, at, order, big=big, metadata=metadata)
-    if not (found.exif or found.gps or any(entry.tag in _DESCRIBING for entry in found.main)):
+        directories = _read(read, at, order, big=big, metadata=metadata)
+    if not (
+        directories.exif
+        or directories.gps
+        or any(entry.tag in _DESCRIBING for entry in directories.main)
+    ):
         return None
-    return _block(found, order)
+    return _block(directories, order)
 
 
 def directories_of(block: bytes) -> Directories:
@@ -166,7 +170,7 @@ def _entries(
     if count > _MOST_ENTRIES:
         raise struct.error
     start = at + struct.calcsize(head)
-    found = []
+    entries = []
     for number in range(count):
         entry = read(start + number * size, size)
         tag, kind, values = struct.unpack(order + ("HHQ" if big else "HHI"), entry[: size - inline])
@@ -175,7 +179,7 @@ def _entries(
                 order + ("Q" if big and kind != 13 else "I"),
                 entry[-inline:][: 8 if big and kind != 13 else 4],
             )[0]
-            found.append(Entry(tag, _LONG, struct.pack(order + "I", wide)))
+            entries.append(Entry(tag, _LONG, struct.pack(order + "I", wide)))
             continue
         if kind not in _SIZES or tag in _LEFT_OUT or (wanted is not None and tag not in wanted):
             continue
@@ -189,8 +193,8 @@ def _entries(
             data = read(place, length)
         if len(data) != length:
             raise struct.error
-        found.append(Entry(tag, kind, data))
-    return found
+        entries.append(Entry(tag, kind, data))
+    return entries
 
 
 def _block(found: Directories, order: str) -> bytes:

@@ -287,12 +287,12 @@ def named_pairs(
     keep_extension: bool = False,
 ) -> list[Pair]:
     """Pairs of the images of a folder that ``discover`` found before, by their names below it."""
-    naming, found = _Naming.of(name, suffix), []
+    naming, pairs = _Naming.of(name, suffix), []
     for each in names:
         relative = Path(each)
         pair = _pair(input / relative, relative, output / relative.parent, naming, format)
-        found.append(dataclasses.replace(pair, keep_extension=keep_extension))
-    return found
+        pairs.append(dataclasses.replace(pair, keep_extension=keep_extension))
+    return pairs
 
 
 def _exists(path: Path) -> bool:
@@ -420,12 +420,12 @@ def _from_folder(
     if isinstance(input, ObjectPath):
         return _from_bucket(input, output, naming, format, left_out)
     skip = None if _key(input) == _key(output) else output
-    found = list(_images(input, skip, closed, left_out))
+    images = list(_images(input, skip, closed, left_out))
     if naming != _Naming() and _key(input) == _key(output):
         # outputs of an earlier run lie beside their inputs
-        stems = {path.parent / path.stem for path in found}
-        found = [path for path in found if not naming.made(path, stems)]
-    if not found and not closed:
+        stems = {path.parent / path.stem for path in images}
+        images = [path for path in images if not naming.made(path, stems)]
+    if not images and not closed:
         raise UsageError(
             "INPUT",
             got=f"no image in {input}"
@@ -434,7 +434,7 @@ def _from_folder(
             cure="check the path",
         )
     pairs = []
-    for path in found:
+    for path in images:
         relative = path.relative_to(input)
         pairs.append(_pair(path, relative, output / relative.parent, naming, format))
     for error in closed:
@@ -451,10 +451,10 @@ def _from_bucket(
 ) -> list[Pair]:
     """As ``_from_folder``, by one listing."""
     with place_errors("INPUT", input):
-        found = [path for path, _ in input.objects()]
+        objects = [path for path, _ in input.objects()]
     if input != output:
-        found = [path for path in found if path != output and output not in path.parents]
-    shown = [path for path in found if not any(map(_is_sidecar, path.relative_to(input).parts))]
+        objects = [path for path in objects if path != output and output not in path.parents]
+    shown = [path for path in objects if not any(map(_is_sidecar, path.relative_to(input).parts))]
     stores = {path.parent for path in shown if path.name in MARKERS}
     stores = {path for path in stores if stores.isdisjoint(path.parents)}
     images: set[Path] = set(stores)

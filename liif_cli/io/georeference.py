@@ -40,7 +40,7 @@ class Georeference:
     @classmethod
     def from_tags(cls, tags: Mapping[int, Any]) -> Georeference | None:
         """From tag number -> value; None where nothing says where the image lies."""
-        found = cls(
+        reference = cls(
             scale=_numbers(tags.get(_SCALE)),
             tiepoints=_numbers(tags.get(_TIEPOINTS)),
             matrix=_numbers(tags.get(_MATRIX)),
@@ -50,7 +50,11 @@ class Georeference:
             metadata=_without_statistics(str(tags.get(_METADATA) or "")),
             nodata=str(tags.get(_NODATA) or ""),
         )
-        return found if found.keys or found.tiepoints or found.matrix or found.nodata else None
+        return (
+            reference
+            if reference.keys or reference.tiepoints or reference.matrix or reference.nodata
+            else None
+        )
 
     @property
     def nodata_value(self) -> float | None:

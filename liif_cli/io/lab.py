@@ -44,5 +44,5 @@ def to_srgb(stored: Pixels, *, unsigned: bool) -> Pixels:
     shown = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     if stored.dtype.kind != "f":
         shown = np.round(shown * np.iinfo(stored.dtype).max)
-    found: Pixels = shown.astype(stored.dtype)
-    return found
+    pixels: Pixels = shown.astype(stored.dtype)
+    return pixels

@@ -48,12 +48,12 @@ def check_limit(exporter: Exporter, pixels: PixelReader, path: Path, alpha: bool
     Raises:
         OutputError: it cannot.
     """
-    found = limit(exporter, pixels.height, pixels.width, pixels.dtype, pixels.channels, alpha)
-    if found is not None:
+    refusal = limit(exporter, pixels.height, pixels.width, pixels.dtype, pixels.channels, alpha)
+    if refusal is not None:
         raise OutputError(
             str(final_name(path)),
             got=f"{pixels.width}x{pixels.height} of {np.dtype(pixels.dtype).name}",
-            expected=found,
+            expected=refusal,
             cure="choose tiff or zarr",
         )
 

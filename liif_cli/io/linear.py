@@ -32,15 +32,15 @@ def linear_profile(points: tuple[float, ...] = REC_709, *, gray: bool = False) -
 
     try:
         if gray:
-            found = imagecodecs.cms_profile("gray", whitepoint=points[6:], gamma=1.0)
+            profile = imagecodecs.cms_profile("gray", whitepoint=points[6:], gamma=1.0)
         else:
-            found = imagecodecs.cms_profile(
+            profile = imagecodecs.cms_profile(
                 "rgb", whitepoint=points[6:], primaries=points[:6], gamma=1.0
             )
     except (RuntimeError, ValueError):
         # points of no colours
         return None
-    return bytes(found)
+    return bytes(profile)
 
 
 def encoded(light: Pixels) -> Pixels:
@@ -49,8 +49,8 @@ def encoded(light: Pixels) -> Pixels:
     low = _SLOPE * amount
     middle = _SCALE * np.maximum(amount, _KNEE) ** (1 / _GAMMA) - _OFFSET
     high = 1 + _LOG * np.log(np.maximum(amount, 1))
-    found = np.where(amount <= _KNEE, low, np.where(amount <= 1, middle, high))
-    shown: Pixels = np.copysign(found, light).astype(light.dtype)
+    curve = np.where(amount <= _KNEE, low, np.where(amount <= 1, middle, high))
+    shown: Pixels = np.copysign(curve, light).astype(light.dtype)
     return shown
 
 
@@ -60,7 +60,7 @@ def decoded(shown: Pixels) -> Pixels:
     low = amount / _SLOPE
     middle = ((np.clip(amount, _SLOPE * _KNEE, 1) + _OFFSET) / _SCALE) ** _GAMMA
     high = np.exp((np.maximum(amount, 1) - 1) / _LOG)
-    found = np.where(amount <= _SLOPE * _KNEE, low, np.where(amount <= 1, middle, high))
+    amounts = np.where(amount <= _SLOPE * _KNEE, low, np.where(amount <= 1, middle, high))
     most = np.finfo(shown.dtype).max
-    light: Pixels = np.copysign(np.minimum(found, most), shown).astype(shown.dtype)
+    light: Pixels = np.copysign(np.minimum(amounts, most), shown).astype(shown.dtype)
     return light

@@ -47,17 +47,17 @@ class Metadata:
         """A zlib stream, inflated; None where it is damaged, or would become too large."""
         stream = zlib.decompressobj()
         try:
-            found = stream.decompress(data, MOST_BYTES + 1)
+            inflated = stream.decompress(data, MOST_BYTES + 1)
         except zlib.error as error:
             self.drop(what, f"which is damaged: {error}")
             return None
-        if len(found) > MOST_BYTES:
+        if len(inflated) > MOST_BYTES:
             self.drop(what, f"which inflates to more than {MOST_BYTES:,} bytes")
             return None
         if not stream.eof:
             self.drop(what, "which ends early")
             return None
-        return found
+        return inflated
 
     def decoded(self, what: str, text: object) -> bytes | None:
         """Bytes of a text in base64; None for anything else."""

@@ -49,5 +49,5 @@ def enlarged(window: Window, holes: Mask, read: Window, rows: AxisMap, cols: Axi
     ):
         centres = 2 * np.arange(start, start + count, dtype=np.int64) + 1
         places.append(centres * axis.n_in // (2 * axis.n_out) - first)
-    found: Mask = holes[np.ix_(*places)]
-    return found
+    mask: Mask = holes[np.ix_(*places)]
+    return mask

@@ -64,7 +64,7 @@ def _channels(pixels: PixelReader, info: OutputInfo) -> list[dict[str, Any]]:
     end = 1.0 if dtype.kind == "f" else int(np.iinfo(dtype).max)
     window = {"min": 0, "max": end, "start": 0, "end": end}
     colours = _colours(pixels, info)
-    found = []
+    channels = []
     for number in range(pixels.channels):
         if number == colours:
             label, colour = "alpha", _WHITE
@@ -76,5 +76,5 @@ def _channels(pixels: PixelReader, info: OutputInfo) -> list[dict[str, Any]]:
             label = info.band_names[number]
         # three bands at once are what a viewer can add up
         active = number < min(colours, 3)
-        found.append({"label": label, "color": colour, "active": active, "window": dict(window)})
-    return found
+        channels.append({"label": label, "color": colour, "active": active, "window": dict(window)})
+    return channels

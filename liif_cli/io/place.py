@@ -267,8 +267,8 @@ class ObjectPath(PosixPath):
         import obstore
 
         with _errors(self):
-            found = obstore.get(_store(self.scheme, self.bucket), self.key)
-            for chunk in found.stream(min_chunk_size=_CHUNK):
+            response = obstore.get(_store(self.scheme, self.bucket), self.key)
+            for chunk in response.stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
 
     def read_suffix(self, length: int) -> bytes:
@@ -281,8 +281,8 @@ class ObjectPath(PosixPath):
 
         with _errors(self):
             store = _store(self.scheme, self.bucket)
-            found = obstore.get(store, self.key, options={"range": {"suffix": length}})
-            return bytes(found.bytes())
+            response = obstore.get(store, self.key, options={"range": {"suffix": length}})
+            return bytes(response.bytes())
 
     def open(self, mode: str = "r", *args: Any, **options: Any) -> Any:
         """A file to read from, in binary; parts are fetched as they are asked for.
@@ -305,8 +305,8 @@ class ObjectPath(PosixPath):
             for batch in obstore.list(store, prefix, **options):
                 for meta in batch:
                     changed = int(meta["last_modified"].timestamp() * 1e9)
-                    found = ObjectStat(int(meta["size"]), changed, meta["e_tag"] or "")
-                    yield self._of_key(meta["path"]), found
+                    stat = ObjectStat(int(meta["size"]), changed, meta["e_tag"] or "")
+                    yield self._of_key(meta["path"]), stat
 
     def _of_key(self, key: str) -> ObjectPath:
         return ObjectPath(f"{self.scheme}:", self.bucket, *key.split("/"))
@@ -334,8 +334,8 @@ class ObjectPath(PosixPath):
         with _errors(self):
             store = _store(self.scheme, self.bucket)
             prefix = f"{self.key}/" if self.key else None
-            found = obstore.list_with_delimiter(store, prefix)
-        names = [meta["path"] for meta in found["objects"]] + list(found["common_prefixes"])
+            listing = obstore.list_with_delimiter(store, prefix)
+        names = [meta["path"] for meta in listing["objects"]] + list(listing["common_prefixes"])
         yield from sorted((self._of_key(name.rstrip("/")) for name in names), key=lambda p: p.parts)
 
     # writing
@@ -466,13 +466,13 @@ class ObjectFile(io.RawIOBase):
         inside = self._at - self._start
         if not 0 <= inside <= len(self._block) - size:
             if size >= _BLOCK:
-                found = self._fetch(self._at, size)
-                self._at += len(found)
-                return found
+                data = self._fetch(self._at, size)
+                self._at += len(data)
+                return data
             self._start, self._block, inside = self._at, self._fetch(self._at, _BLOCK), 0
-        found = self._block[inside : inside + size]
-        self._at += len(found)
-        return found
+        data = self._block[inside : inside + size]
+        self._at += len(data)
+        return data
 
     def readall(self) -> bytes:
         """All that are left."""
@@ -481,9 +481,9 @@ class ObjectFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer`` as far as there is something; returns the number of bytes."""
         view = memoryview(buffer).cast("B")
-        found = self.read(len(view))
-        view[: len(found)] = found
-        return len(found)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def _fetch(self, start: int, length: int) -> bytes:
         length = min(length, self.size - start)
@@ -618,5 +618,5 @@ def _profile() -> dict[str, Any]:
     session = boto3.session.Session()
     if session.get_credentials() is None:
         return {}
-    found: dict[str, Any] = {"credential_provider": Boto3CredentialProvider(session)}
-    return found | ({"region": session.region_name} if session.region_name else {})
+    options: dict[str, Any] = {"credential_provider": Boto3CredentialProvider(session)}
+    return options | ({"region": session.region_name} if session.region_name else {})

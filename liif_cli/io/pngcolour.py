@@ -51,12 +51,12 @@ def profile_of(chunks: Mapping[bytes, bytes], *, gray: bool) -> bytes | None:
 
     try:
         if gray:
-            found = imagecodecs.cms_profile("gray", whitepoint=numbers[:2], gamma=1 / gamma)
+            profile = imagecodecs.cms_profile("gray", whitepoint=numbers[:2], gamma=1 / gamma)
         else:
-            found = imagecodecs.cms_profile(
+            profile = imagecodecs.cms_profile(
                 "rgb", whitepoint=numbers[:2], primaries=numbers[2:], gamma=1 / gamma
             )
     except (RuntimeError, ValueError):
         # chromaticities of no colours
         return None
-    return bytes(found)
+    return bytes(profile)

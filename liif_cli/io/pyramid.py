@@ -110,12 +110,12 @@ class Weighing:
         """Samples (channels, h, w) that were not measured; None where all were."""
         if self.nodata is None:
             return None
-        found = equals(planes, self.nodata)
+        holes = equals(planes, self.nodata)
         if self.alpha:
-            found[-1] = False
+            holes[-1] = False
         if planes.shape[0] - self.alpha == 3:
-            found[:3] = found[:3].all(axis=0)
-        return found if found.any() else None
+            holes[:3] = holes[:3].all(axis=0)
+        return holes if holes.any() else None
 
 
 PLAIN = Weighing()
@@ -325,11 +325,11 @@ def _level(
     # a folder without metadata is what another process is about to make
     while (path / "zarr.json").is_file():
         try:
-            found = ShardedArray.open(path)
-            facts = (found.height, found.width, found.channels, found.dtype, found.chunk)
+            level = ShardedArray.open(path)
+            facts = (level.height, level.width, level.channels, level.dtype, level.chunk)
             same = facts == (*shape, base.channels, base.dtype, chunk)
-            if same and found.grid.tile_height == shard:
-                return found
+            if same and level.grid.tile_height == shard:
+                return level
         except OutputError:
             pass  # its metadata are damaged
         with output_errors(path):
@@ -368,8 +368,8 @@ def _make(finer: PixelReader, level: ShardedArray, window: Window, weighing: Wei
     planes: Planes = np.empty((level.channels, *window.shape), level.dtype)
     for strip in TileGrid(window.height, window.width, level.chunk, window.width):
         part = Window(window.row_off + strip.row_off, window.col_off, strip.height, strip.width)
-        found = _planes(finer, _below(part, finer))
-        planes[(slice(None), *strip.to_slices())] = weighing.halve(found)
+        below = _planes(finer, _below(part, finer))
+        planes[(slice(None), *strip.to_slices())] = weighing.halve(below)
     level.write_planes(window, planes)
 
 

@@ -147,7 +147,7 @@ class ShardedArray:
         """Windows of the shards that are not done, row by row."""
         if isinstance(self.path, ObjectPath):
             # one listing instead of a question a shard; late ones are rendered for nothing
-            there = {path for path, found in self._objects() if found.st_size}
+            there = {path for path, stat in self._objects() if stat.st_size}
             return (
                 window
                 for window in self.grid

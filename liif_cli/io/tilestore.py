@@ -135,7 +135,7 @@ class TileStore:
         try:
             attributes = read_attributes(path)
             facts: Any = attributes[ATTRIBUTE]
-            version, found = int(facts["version"]), facts["fingerprint"]
+            version, made_for = int(facts["version"]), facts["fingerprint"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OutputError(
                 str(path), got="no readable tile store", cure="remove it and run again"
@@ -147,10 +147,10 @@ class TileStore:
                 expected=f"version {VERSION}",
                 cure="use the program that wrote it, or remove it",
             )
-        if fingerprint is not None and found != fingerprint:
+        if fingerprint is not None and made_for != fingerprint:
             raise OutputError(
                 str(path),
-                got=f"a tile store of other work ({found})",
+                got=f"a tile store of other work ({made_for})",
                 expected=fingerprint,
                 cure="remove it to start afresh",
             )
@@ -292,16 +292,16 @@ def metadata_damage(path: Path) -> dict[str, str]:
     try:
         attributes = read_attributes(path)
         facts = attributes[ATTRIBUTE]
-        found = {}
+        damage = {}
         if facts.get(_DIGEST) != _digest_of(_document(path)):
-            found[name] = "its content is not what its digest says"
+            damage[name] = "its content is not what its digest says"
         for array, digest in sorted(facts[_ARRAYS].items()):
             file = path / array / array_name
             if not file.is_file():
-                found[f"{array}/{array_name}"] = "missing"
+                damage[f"{array}/{array_name}"] = "missing"
             elif file_digest(file) != digest:
-                found[f"{array}/{array_name}"] = "its content is not what its digest says"
-        return found
+                damage[f"{array}/{array_name}"] = "its content is not what its digest says"
+        return damage
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(
             str(_metadata_path(path)),

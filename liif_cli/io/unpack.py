@@ -180,8 +180,8 @@ def _write(file: FileIO, pixels: Pixels, at: int) -> None:
 def _done(path: Path, digest: str) -> int | None:
     """Bands that are there, -1 for all of them, None where nothing can be used."""
     try:
-        found = parse_json(path.with_suffix(".json").read_text())
-        return int(found["bands"]) if found["digest"] == digest and path.is_file() else None
+        state = parse_json(path.with_suffix(".json").read_text())
+        return int(state["bands"]) if state["digest"] == digest and path.is_file() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -104,10 +104,10 @@ def _holes(pixels: Pixels, nodata: float | None, colours: int) -> npt.NDArray[np
     """
     if nodata is None:
         return np.zeros((1, 1, 1), np.bool_)
-    found = equals(pixels, nodata)
+    holes = equals(pixels, nodata)
     if colours == 3:
-        found[..., :3] = found[..., :3].all(axis=-1, keepdims=True)
-    return found
+        holes[..., :3] = holes[..., :3].all(axis=-1, keepdims=True)
+    return holes
 
 
 def _range(low: float, high: float, stated: Range | None, *, floats: bool) -> Range:

@@ -142,11 +142,11 @@ def _images_of(path: Path) -> list[dict[str, Any]] | None:
             return []
         except UnicodeDecodeError:
             return None
-    found = _DATA.search(text)
-    if _MARK not in text or found is None:
+    match = _DATA.search(text)
+    if _MARK not in text or match is None:
         return None
     try:
-        images = json.loads(found[1])
+        images = json.loads(match[1])
         return [one for one in images if one["name"] and one["layers"][0]["base"]]
     except (ValueError, LookupError, TypeError):
         return []

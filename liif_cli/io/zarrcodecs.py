@@ -54,10 +54,10 @@ def gunzipped(data: bytes, most: int) -> bytes:
     Raises:
         ValueError: it has more.
     """
-    found = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
-    if len(found) > most:
+    data_unpacked = gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1)
+    if len(data_unpacked) > most:
         raise ValueError(f"a chunk of more than {most:,} bytes unpacked")
-    return found
+    return data_unpacked
 
 
 def _most(chunk_spec: Any) -> int:

@@ -62,10 +62,10 @@ class MachineCode:
             ValueError: it is something else, or damaged.
         """
         magic, symbol, triple, _, content = packed.split(b"\n", 4)
-        found = cls(symbol.decode(), triple.decode(), content)
-        if magic != _MAGIC or found.packed() != packed:
+        code = cls(symbol.decode(), triple.decode(), content)
+        if magic != _MAGIC or code.packed() != packed:
             raise ValueError("damaged")
-        return found
+        return code
 
 
 def function(source: Path, variant: str, compiled: Callable[[], Compiled], types: Any) -> Any:

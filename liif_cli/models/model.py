@@ -57,15 +57,15 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """A plain dict for JSON."""
         parts = {"encoder": self.encoder, "decoder": self.decoder}
-        found: dict[str, Any] = {
+        values: dict[str, Any] = {
             key: {"name": part.name, "args": dict(part.args)} if part else None
             for key, part in parts.items()
         }
         if self.lossy:
-            found["lossy"] = True
+            values["lossy"] = True
         if self.clean_to:
-            found["clean_to"] = self.clean_to
-        return found
+            values["clean_to"] = self.clean_to
+        return values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
@@ -133,12 +133,12 @@ class Model(nn.Module):
         """
         if not self.takes_cleanup or (self.lossy is not None and cleanup <= self.spec.clean_to):
             return self
-        if (found := self._told.get(cleanup)) is None:
-            found = self._make_told(cleanup)
+        if (told := self._told.get(cleanup)) is None:
+            told = self._make_told(cleanup)
             while len(self._told) >= TOLD_KEPT:
                 self._told.pop(next(iter(self._told)), None)
-            self._told[cleanup] = found
-        return found
+            self._told[cleanup] = told
+        return told
 
     def _make_told(self, cleanup: float) -> Model:
         if self.lossy is not None:

@@ -25,17 +25,17 @@ def join(clean: Checkpoint, told: Checkpoint, clean_to: float = 0.0) -> Checkpoi
         CheckpointError: the two have other shapes, or are told too much or nothing.
     """
     spec = dataclasses.replace(clean.spec, lossy=True, clean_to=clean_to)
-    wanted, found = spec.of_lossy, told.spec.of_lossy if told.spec.lossy else told.spec
+    wanted, offered = spec.of_lossy, told.spec.of_lossy if told.spec.lossy else told.spec
     if wanted is None or wanted.encoder == clean.spec.encoder:
         raise CheckpointError(
             "the network for clean images",
             got=_said(clean.spec),
             expected="one that is not told how lossy an image is",
         )
-    if found != wanted:
+    if offered != wanted:
         raise CheckpointError(
             "the network for lossy images",
-            got=_said(found),
+            got=_said(offered),
             expected=f"{_said(wanted)}, as the one for clean images but told how lossy they are",
             cure="train it with the same preset and --set cleanup=true",
         )

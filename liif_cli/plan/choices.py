@@ -66,14 +66,14 @@ def chosen_compression(spec: RenderSpec, source: InputFacts, output: OutputFacts
     Raises:
         UsageError: the format does not offer it.
     """
-    found = choose(
+    chosen = choose(
         "--compression", spec.compression, output.format, output.path, output.compressions
     )
     if output.format != "webp":
-        return found
+        return chosen
     same = source.format == "webp" and not source.cleanup
     # as it was before there was a choice, so that outputs of then stay finished
-    plain = "" if found == "lossy" else found
+    plain = "" if chosen == "lossy" else chosen
     return "lossless" if same and spec.compression == "auto" else plain
 
 
@@ -85,8 +85,8 @@ def chosen_quality(
     if compression in ("lossless", "png") or not lossy:
         return 0
     own = round(100 - source.cleanup) if source.cleanup and output.quality else 0
-    found = spec.quality or max(own, output.quality)
-    return 0 if found == output.quality else found
+    quality = spec.quality or max(own, output.quality)
+    return 0 if quality == output.quality else quality
 
 
 def choose(option: str, wanted: str, format: str, path: str, offered: tuple[str, ...]) -> str:

@@ -73,13 +73,13 @@ def render_passes(
     colours = channels - alpha
     width = colours if colours in (1, 3) else 1
     ranges = ranges or ((0.0, full),) * (colours // width)
-    found = [
+    passes = [
         RenderPass(start, start + width, *pair, gray=gray and width == 3)
         for start, pair in zip(range(0, colours, width), ranges, strict=True)
     ]
     if alpha:
-        found.append(RenderPass(colours, channels, 0.0, full, alpha=True))
-    return found
+        passes.append(RenderPass(colours, channels, 0.0, full, alpha=True))
+    return passes
 
 
 def flat_reach(axis: AxisMap) -> int:

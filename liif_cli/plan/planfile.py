@@ -139,13 +139,13 @@ class PlanFile:
 def spec_to_dict(spec: RenderSpec) -> dict[str, Any]:
     """As a JSON object; what is the default is left out."""
     plain = RenderSpec(size=spec.size, model=spec.model)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(spec):
         value = getattr(spec, field.name)
         if field.name != "size" and value == getattr(plain, field.name) and field.name != "model":
             continue
-        found[field.name] = _TO_JSON.get(field.name, lambda one: one)(value)
-    return found
+        values[field.name] = _TO_JSON.get(field.name, lambda one: one)(value)
+    return values
 
 
 def spec_from_dict(found: Mapping[str, Any]) -> RenderSpec:
@@ -160,9 +160,9 @@ def spec_from_dict(found: Mapping[str, Any]) -> RenderSpec:
 
 def _size_to_json(size: SizeRequest) -> dict[str, Any]:
     scale = [str(value) for value in size.scale] if size.scale else None
-    found = {"width": size.width, "height": size.height, "scale": scale, "fit": size.fit}
+    values = {"width": size.width, "height": size.height, "scale": scale, "fit": size.fit}
     others = {name: getattr(size, name) for name in ("long_side", "short_side", "pixels")}
-    return found | {name: value for name, value in others.items() if value}
+    return values | {name: value for name, value in others.items() if value}
 
 
 def _size_from_json(found: dict[str, Any]) -> SizeRequest:

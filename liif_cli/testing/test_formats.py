@@ -71,12 +71,12 @@ def test_what_is_written_is_read(
         if not suffix_of(path.name, image_suffixes()):
             pytest.skip(f"{name} is only written")
         source = open_source(path)
-        found = source.read(Window.whole(*size)).astype(np.float64)
+        written = source.read(Window.whole(*size)).astype(np.float64)
         source.close()
-        assert found.shape[:2] == size
+        assert written.shape[:2] == size
         # formats that lose, or know no gray, come near
         most = 1.0 if np.dtype(dtype).kind == "f" else float(np.iinfo(dtype).max)
-        assert np.abs(found.mean(axis=2) - pixels.mean(axis=2)).mean() < 0.03 * most
+        assert np.abs(written.mean(axis=2) - pixels.mean(axis=2)).mean() < 0.03 * most
 
 
 @pytest.mark.parametrize("name", HERE)

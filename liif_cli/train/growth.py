@@ -49,12 +49,12 @@ def with_cleanup(given: State, wanted: State) -> dict[str, torch.Tensor]:
         given: the state to start from.
         wanted: the new network's, freshly made.
     """
-    found = {key: value for key, value in given.items() if key in wanted or not _told_key(key)}
+    state = {key: value for key, value in given.items() if key in wanted or not _told_key(key)}
     for key, value in wanted.items():
-        if key not in found and _told_key(key):
+        if key not in state and _told_key(key):
             plain = given.get(key.removeprefix(LOSSY))
-            found[key] = value if plain is None else plain
-    return found
+            state[key] = value if plain is None else plain
+    return state
 
 
 def _told_key(key: str) -> bool:

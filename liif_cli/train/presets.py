@@ -297,14 +297,14 @@ def preset(name: str) -> Preset:
     """
     for base in sorted(BASES, key=len, reverse=True):
         if name.startswith(base):
-            found, rest = BASES[base], name.removeprefix(base)
+            chosen, rest = BASES[base], name.removeprefix(base)
             while rest:
                 suffix = next((s for s in VARIANTS if rest.startswith(s)), None)
                 if suffix is None or not VARIANTS[suffix].suits(base):
                     break
-                found, rest = VARIANTS[suffix].apply(base, found), rest.removeprefix(suffix)
+                chosen, rest = VARIANTS[suffix].apply(base, chosen), rest.removeprefix(suffix)
             if not rest:
-                return found
+                return chosen
     raise UsageError(
         "--preset",
         got=repr(name),

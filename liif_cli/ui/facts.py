@@ -173,13 +173,13 @@ def _weights(path: Path) -> Facts:
     from liif_cli.models import checkpoint
     from liif_cli.models.loader import model_digest
 
-    found = checkpoint.load(path)
+    weights = checkpoint.load(path)
     return {
         "kind": "weights",
-        **network_facts(found),
+        **network_facts(weights),
         "file": size_of(path.stat().st_size),
         "digest": model_digest(str(path)),
-        "card": dict(found.card),
+        "card": dict(weights.card),
     }
 
 

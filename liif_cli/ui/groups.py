@@ -67,13 +67,13 @@ class GroupedCommand(click.Command):
         left = list(names)
         last = list(GROUPS)[-1]
         for heading, known in GROUPS.items():
-            found = [name for name in known if name in left]
-            left = [name for name in left if name not in found]
+            shown = [name for name in known if name in left]
+            left = [name for name in left if name not in shown]
             if heading == last:
                 # what this table does not know, and --help
-                found += left
-            if found:
-                yield heading, found
+                shown += left
+            if shown:
+                yield heading, shown
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, group by group."""

@@ -25,10 +25,10 @@ def shipped_models(*, measure: bool = False) -> list[Facts]:
     Raises:
         CheckpointError: a weights file of the package is damaged.
     """
-    found: list[Facts] = []
+    rows: list[Facts] = []
     for name, path in shipped().items():
         weights = checkpoint.load(path)
-        found.append(
+        rows.append(
             {
                 "name": name,
                 "default": name == DEFAULT_MODEL,
@@ -37,7 +37,7 @@ def shipped_models(*, measure: bool = False) -> list[Facts]:
                 "psnr": weights.card.get("psnr"),
             }
         )
-    found += [
+    rows += [
         {
             "name": name,
             "default": name == DEFAULT_MODEL,
@@ -53,12 +53,12 @@ def shipped_models(*, measure: bool = False) -> list[Facts]:
     if measure:
         from liif_cli.engine.probe import measure_speed
 
-        for facts in found:
+        for facts in rows:
             facts["mpx_per_second"] = {
                 f"x{scale}": round(measure_speed(facts["name"], scale), 3)
                 for scale in MEASURED_SCALES
             }
-    return found
+    return rows
 
 
 def print_models(

@@ -32,10 +32,10 @@ class Piped:
         """
         if self.made is None:
             return
-        found = [entry for entry in sorted(self.made.iterdir()) if entry.is_file()]
-        if len(found) != 1:
+        files = [entry for entry in sorted(self.made.iterdir()) if entry.is_file()]
+        if len(files) != 1:
             raise OutputError("stdout", got="no output", expected="one image")
-        with found[0].open("rb") as file:
+        with files[0].open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
 

@@ -57,10 +57,10 @@ def size_request(
             expected="one of " + ", ".join(choices),
             cure="for instance --scale 4, or --size 4000x3000",
         )
-    ((name, found),) = given.items()
-    if fit is not None and (name != "--size" or found.width is None or found.height is None):
+    ((name, request),) = given.items()
+    if fit is not None and (name != "--size" or request.width is None or request.height is None):
         raise UsageError("--fit", got=name, expected="--size WxH", cure="leave --fit out")
-    return dataclasses.replace(found, fit=fit or "exact") if name == "--size" else found
+    return dataclasses.replace(request, fit=fit or "exact") if name == "--size" else request
 
 
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}", re.IGNORECASE | re.ASCII)
@@ -111,7 +111,7 @@ def name_template(text: str, wanted: SizeRequest, model: str) -> str:
     Raises:
         UsageError: a field that there is not, or a scale where the outputs have a size.
     """
-    found = []
+    filled = []
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError as error:
@@ -119,7 +119,7 @@ def name_template(text: str, wanted: SizeRequest, model: str) -> str:
             "--name", got=f"{text!r} ({error})", expected="fields as {stem}", cure="{{ is a brace"
         ) from error
     for literal, field, spec, conversion in parts:
-        found.append(literal)
+        filled.append(literal)
         if field is None:
             continue
         if field not in _FIELDS or spec or conversion:
@@ -141,8 +141,8 @@ def name_template(text: str, wanted: SizeRequest, model: str) -> str:
             "size": wanted.label,
             "model": Path(model).stem if Path(model).suffix else model,
         }
-        found.append(known[field])
-    return "".join(found)
+        filled.append(known[field])
+    return "".join(filled)
 
 
 def _from_settings(option: str) -> bool:

@@ -43,7 +43,7 @@ class Settings:
             UsageError: a key that is no option of it.
         """
         options = long_names(command)
-        found: dict[str, Any] = {}
+        defaults: dict[str, Any] = {}
         for key, (value, path) in self.values.get(name, {}).items():
             if key not in options:
                 near = difflib.get_close_matches(key, options, 1)
@@ -57,8 +57,8 @@ class Settings:
             assert parameter.name is not None
             # as on the command line, where everything is text
             plain = isinstance(value, bool) or parameter.multiple
-            found[parameter.name] = value if plain else str(value)
-        return found
+            defaults[parameter.name] = value if plain else str(value)
+        return defaults
 
 
 def long_names(command: click.Command) -> dict[str, click.Option]:
@@ -93,10 +93,10 @@ def read(commands: Callable[[str], bool]) -> Settings:
     files = [path for path in places() if path.is_file()]
     for path in files:
         try:
-            found = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(str(path), got=str(error), expected="a file of settings") from error
-        for name, table in found.items():
+        for name, table in document.items():
             if not isinstance(table, dict) or not commands(name):
                 raise UsageError(
                     str(path),

@@ -66,7 +66,7 @@ def collect(
     Raises:
         UsageError: there is nothing to show, or no such file.
     """
-    found: dict[object, list[_Output]] = {}
+    groups: dict[object, list[_Output]] = {}
     for number, path in enumerate(outputs):
         for output in _below(path, unread):
             identity = output.record.identity if output.record is not None else {}
@@ -76,14 +76,14 @@ def collect(
             if digest := identity.get("input"):
                 part = (digest, identity.get("page"), str(identity.get("roi")))
                 key = (*part, str(identity.get("select")), identity.get("level"))
-            found.setdefault(key, []).append(output)
-    if not found:
+            groups.setdefault(key, []).append(output)
+    if not groups:
         raise UsageError(
             "OUTPUT",
             got="nothing that can be shown",
             expected="images, Zarr stores, Deep Zoom images, or folders of them",
         )
-    items = [_item(versions, input, unread) for versions in found.values()]
+    items = [_item(versions, input, unread) for versions in groups.values()]
     return sorted(_named_apart(items), key=lambda item: item.name.lower())
 
 

@@ -129,7 +129,7 @@ class Picture:
     def _open(self) -> dict[int, PixelReader]:
         shapes = self.zoom.levels[::-1]
         source = self._close.enter_context(contextlib.closing(open_source(self.path)))
-        found: dict[int, PixelReader] = {0: _Reader(source)}
+        readers: dict[int, PixelReader] = {0: _Reader(source)}
         for number in range(1, len(shapes)):
             try:
                 level = open_source(self.path, View(level=number))
@@ -138,17 +138,17 @@ class Picture:
             shape = (level.info.height, level.info.width)
             if shape in shapes and level.info.channels == self.info.channels:
                 self._close.callback(level.close)
-                found[shapes.index(shape)] = _Reader(level)
+                readers[shapes.index(shape)] = _Reader(level)
             else:
                 level.close()
-        coarsest = max(found)
-        left = found[coarsest]
+        coarsest = max(readers)
+        left = readers[coarsest]
         if max(left.height, left.width) > TILE << AT_ONCE:
-            found.update(self._made(found, source))
+            readers.update(self._made(readers, source))
         elif not source.info.by_window:
             # decoded once, and small
-            found[0] = ArrayPixels(source.read(Window.whole(self.height, self.width)))
-        return found
+            readers[0] = ArrayPixels(source.read(Window.whole(self.height, self.width)))
+        return readers
 
     def _made(self, found: dict[int, PixelReader], source: Source) -> dict[int, PixelReader]:
         """Full resolution and the levels behind the coarsest one of the file."""
@@ -179,9 +179,9 @@ class Picture:
             parts = [np.repeat(parts[0], 3, axis=2)]
         if alpha is not None:
             parts.append(self._bytes(alpha))
-        found = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+        samples = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
         # copied: views of one pixel have strides that the encoder refuses
-        return np.array(found[..., 0] if found.shape[2] == 1 else found, order="C", copy=True)
+        return np.array(samples[..., 0] if samples.shape[2] == 1 else samples, order="C", copy=True)
 
     def _bytes(self, values: Pixels) -> Canvas:
         if values.dtype == np.uint8:

@@ -62,13 +62,13 @@ def on_dask(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int, Batc
             ended: Any = distributed.as_completed(  # type: ignore[no-untyped-call]
                 futures, with_results=True, raise_errors=False
             )
-            for future, found in ended:
-                if isinstance(found, BatchReport):
-                    reports[futures.index(future)] = found
-                elif isinstance(found, Refusal):
-                    raise found.error
+            for future, report in ended:
+                if isinstance(report, BatchReport):
+                    reports[futures.index(future)] = report
+                elif isinstance(report, Refusal):
+                    raise report.error
                 else:
-                    problem = str(found[1] if isinstance(found, tuple) else found)
+                    problem = str(report[1] if isinstance(report, tuple) else report)
         finally:
             with contextlib.suppress(Exception):
                 client.cancel(futures, force=True)

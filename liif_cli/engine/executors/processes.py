@@ -73,15 +73,15 @@ def in_processes(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int,
                 assert isinstance(ready, Connection)
                 number, process = running.pop(ready)
                 try:
-                    found = ready.recv()
+                    message = ready.recv()
                 except EOFError:
-                    found = None
+                    message = None
                 ready.close()
                 process.join()
-                if isinstance(found, BatchReport):
-                    reports[number] = found
-                elif isinstance(found, Refusal):
-                    raise found.error
+                if isinstance(message, BatchReport):
+                    reports[number] = message
+                elif isinstance(message, Refusal):
+                    raise message.error
                 else:
                     deaths += 1
                     how = process.exitcode or 0

@@ -127,14 +127,14 @@ def _meta(
     }
     if info.icc is not None:
         changes[b"iprp"] = lambda old: _with_profile(old, info.icc or b"")
-    found = _FULL_BOX
+    body_of_meta = _FULL_BOX
     names = set()
     for name, old in boxes_in(body[4:]):
         names.add(name)
-        found += box(name, changes[name](old) if name in changes else old)
+        body_of_meta += box(name, changes[name](old) if name in changes else old)
         if name == b"iinf" and items and b"iref" not in dict(boxes_in(body[4:])):
-            found += box(b"iref", _FULL_BOX + _references(items))
-    return found
+            body_of_meta += box(b"iref", _FULL_BOX + _references(items))
+    return body_of_meta
 
 
 def _more_entries(old: bytes, items: list[tuple[int, bytes, bytes]]) -> bytes:
@@ -173,7 +173,7 @@ def _references(items: list[tuple[int, bytes, bytes]]) -> bytes:
 
 def _with_profile(old: bytes, icc: bytes) -> bytes:
     """The item properties box with one property more, which the picture has."""
-    found = b""
+    properties = b""
     number = 0
     for name, body in boxes_in(old):
         if name == b"ipco":
@@ -181,23 +181,23 @@ def _with_profile(old: bytes, icc: bytes) -> bytes:
             body += box(b"colr", b"prof" + icc)
         elif name == b"ipma":
             body = _associated(body, number)
-        found += box(name, body)
-    return found
+        properties += box(name, body)
+    return properties
 
 
 def _associated(old: bytes, number: int) -> bytes:
     """The item property association box, of version 0, with one more for the picture."""
     _expect(old[:4] == _FULL_BOX and 0 < number < 128, "item properties")
     (entries,) = struct.unpack_from(">I", old, 4)
-    found, at = old[:8], 8
+    associations, at = old[:8], 8
     for _ in range(entries):
         item, count = struct.unpack_from(">HB", old, at)
         own = old[at + 3 : at + 3 + count]
         at += 3 + count
         if item == _PRIMARY:
             own += bytes([number])
-        found += struct.pack(">HB", item, len(own)) + own
-    return found
+        associations += struct.pack(">HB", item, len(own)) + own
+    return associations
 
 
 def _expect(met: bool, what: str) -> None:

@@ -104,9 +104,9 @@ def _write_level(
 
     def write(places: list[Tile]) -> None:
         around = image.around(places)
-        found = level.read(around)
+        block = level.read(around)
         for place in places:
-            piece = found[image.window(place).relative_to(around).to_slices()]
+            piece = block[image.window(place).relative_to(around).to_slices()]
             image.tile_path(place, folder).write_bytes(_encode(piece, image.suffix, info))
 
     with ThreadPoolExecutor(codec_workers()) as pool:

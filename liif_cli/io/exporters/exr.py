@@ -84,5 +84,5 @@ def _names(count: int, info: OutputInfo) -> list[str]:
 
 def _multiplied(image: Pixels) -> Pixels:
     colours = image[..., :-1].astype(np.float32) * image[..., -1:]
-    found: Pixels = np.concatenate([colours.astype(image.dtype), image[..., -1:]], axis=2)
-    return found
+    multiplied: Pixels = np.concatenate([colours.astype(image.dtype), image[..., -1:]], axis=2)
+    return multiplied

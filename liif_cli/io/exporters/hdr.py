@@ -55,7 +55,7 @@ def _rounding(image: Pixels) -> Pixels:
     """Half a step more: the codec cuts off, and decodes to the lower end of a step."""
     _, exponent = np.frexp(image.max(axis=2, keepdims=True))
     half = np.ldexp(np.float32(0.5), exponent - 8)
-    found: Pixels = np.ascontiguousarray(np.maximum(image, 0) + half, np.float32)
+    raised: Pixels = np.ascontiguousarray(np.maximum(image, 0) + half, np.float32)
     # black is a code of its own
-    found[(image <= 0).all(axis=2)] = 0
-    return found
+    raised[(image <= 0).all(axis=2)] = 0
+    return raised

@@ -69,21 +69,21 @@ def _header(pixels: PixelReader, info: OutputInfo) -> bytes:
     """Size, colours, what the channels are, and the resolution."""
     bits = 8 * np.dtype(pixels.dtype).itemsize
     size = pixels.height, pixels.width, pixels.channels, bits - 1, 7, 0, 0
-    found = box(b"ihdr", struct.pack(">IIHBBBB", *size))
+    boxes = box(b"ihdr", struct.pack(">IIHBBBB", *size))
     if info.icc is not None:
-        found += box(b"colr", b"\2\0\0" + info.icc)
+        boxes += box(b"colr", b"\2\0\0" + info.icc)
     else:
         space = _SRGB if pixels.channels - info.alpha == 3 else _GRAY
-        found += box(b"colr", b"\1\0\0" + struct.pack(">I", space))
+        boxes += box(b"colr", b"\1\0\0" + struct.pack(">I", space))
     if info.alpha:
         colours = pixels.channels - 1
         kinds = [(channel, _COLOUR, channel + 1) for channel in range(colours)]
         kinds.append((colours, _ALPHA, _WHOLE_IMAGE))
         rows = b"".join(struct.pack(">HHH", *kind) for kind in kinds)
-        found += box(b"cdef", struct.pack(">H", len(kinds)) + rows)
+        boxes += box(b"cdef", struct.pack(">H", len(kinds)) + rows)
     if info.resolution is not None:
-        found += box(b"res ", box(b"resc", _resolution(*info.resolution)))
-    return found
+        boxes += box(b"res ", box(b"resc", _resolution(*info.resolution)))
+    return boxes
 
 
 def _resolution(x: float, y: float) -> bytes:

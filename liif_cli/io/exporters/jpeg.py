@@ -82,21 +82,21 @@ def _jfif(resolution: tuple[float, float] | None) -> bytes:
 
 def _segments(info: OutputInfo) -> list[bytes]:
     """EXIF, XMP, ICC profile in numbered parts (ICC.1, annex B.4), and comments."""
-    found = []
+    segments = []
     for head, body in ((HEADER, info.exif), (_XMP, info.xmp)):
         # a segment holds 64 KiB; what does not fit cannot be kept
         if body is not None and len(head) + len(body) <= _LONGEST:
-            found.append(_segment(_APP1, head + body))
+            segments.append(_segment(_APP1, head + body))
     if info.icc is not None:
         room = _LONGEST - len(_ICC) - 2
         parts = [info.icc[at : at + room] for at in range(0, len(info.icc), room)]
         for number, part in enumerate(parts, 1):
-            found.append(_segment(_APP2, _ICC + bytes([number, len(parts)]) + part))
+            segments.append(_segment(_APP2, _ICC + bytes([number, len(parts)]) + part))
     comments = [info.software, json.dumps(info.provenance, sort_keys=True)]
     for text in comments[: 2 if info.provenance else 1]:
         if text:
-            found.append(_segment(_COM, text.encode()[:_LONGEST]))
-    return found
+            segments.append(_segment(_COM, text.encode()[:_LONGEST]))
+    return segments
 
 
 def with_profile(data: bytes, icc: bytes | None) -> bytes:

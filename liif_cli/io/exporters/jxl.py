@@ -89,11 +89,11 @@ def _in_srgb(image: Pixels, info: OutputInfo) -> Pixels:
     import imagecodecs
 
     count = image.shape[2] - info.alpha
-    found: Pixels = imagecodecs.cms_transform(
+    shown: Pixels = imagecodecs.cms_transform(
         np.ascontiguousarray(image[..., :3] if count == 3 else image[..., 0]),
         info.icc,
         srgb_profile(),
         colorspace="rgb" if count == 3 else "gray",
         outcolorspace="rgb",
     )
-    return np.concatenate([found[..., :count], image[..., count:]], axis=2)
+    return np.concatenate([shown[..., :count], image[..., count:]], axis=2)

@@ -43,10 +43,10 @@ class OmeTiffExporter(TiffExporter):
         if info.band_names and count == 1:
             metadata["Channel"] = {"Name": list(info.band_names)}
         identity = json.dumps([metadata, pixels.height, pixels.width, count], sort_keys=True)
-        found = tifffile.OmeXml(
+        document = tifffile.OmeXml(
             Creator=info.software or "liif", UUID=f"urn:uuid:{uuid.uuid5(_OF_THIS, identity)}"
         )
         shape = (pixels.height, pixels.width, count)[: 2 + (count > 1)]
         stored = (1, 1, 1, pixels.height, pixels.width, count)
-        found.addimage(str(pixels.dtype), shape, stored, **metadata)
-        return found.tostring(declaration=True).encode()
+        document.addimage(str(pixels.dtype), shape, stored, **metadata)
+        return document.tostring(declaration=True).encode()

@@ -126,10 +126,10 @@ def _pieces(pixels: PixelReader) -> Iterator[tuple[Bytes, Bytes]]:
     above = np.zeros(pixels.width * pixel_bytes(pixels), np.uint8)
     step = max(1, _PIECE_BYTES // above.size)
     for band in bands(pixels):
-        found = pixels.read(band)
-        if found.dtype.itemsize == 2:
-            found = found.astype(">u2")
-        rows = np.ascontiguousarray(found).view(np.uint8).reshape(band.height, -1)
+        samples = pixels.read(band)
+        if samples.dtype.itemsize == 2:
+            samples = samples.astype(">u2")
+        rows = np.ascontiguousarray(samples).view(np.uint8).reshape(band.height, -1)
         for start in range(0, band.height, step):
             piece = rows[start : start + step]
             yield piece, above

@@ -199,8 +199,8 @@ class _Mask:
 
     def read(self, window: Window) -> Pixels:
         """(window.height, window.width, 1)."""
-        found: Pixels = self._pixels.read(window)[..., -1:] > 0
-        return found
+        mask: Pixels = self._pixels.read(window)[..., -1:] > 0
+        return mask
 
 
 class _Colours:
@@ -287,8 +287,8 @@ def tiles(pixels: PixelReader) -> Iterator[Pixels]:
     across = max(1, _READ_BYTES // (side * side * pixel_bytes(pixels)))
 
     def read(part: Window) -> list[Pixels]:
-        found = pixels.read(part)
-        pieces = (found[:, col : col + side] for col in range(0, part.width, side))
+        row = pixels.read(part)
+        pieces = (row[:, col : col + side] for col in range(0, part.width, side))
         return [_padded(piece, side) for piece in pieces]
 
     parts = iter(TileGrid(pixels.height, pixels.width, side, side * across))

@@ -116,20 +116,20 @@ def _moved(store: Any, path: Path) -> bool:
 
 
 def _attributes(info: OutputInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for name, data in (("icc_profile", info.icc), ("exif", info.exif), ("xmp", info.xmp)):
         if data is not None:
-            found[name] = base64.b64encode(data).decode()
+            attributes[name] = base64.b64encode(data).decode()
     if info.resolution is not None:
-        found["resolution"] = list(info.resolution)
+        attributes["resolution"] = list(info.resolution)
     if info.software:
-        found["software"] = info.software
+        attributes["software"] = info.software
     if info.alpha:
-        found["alpha"] = True
+        attributes["alpha"] = True
     if info.georeference is not None:
-        found["georeference"] = info.georeference.to_dict()
+        attributes["georeference"] = info.georeference.to_dict()
     if info.pixel_size is not None:
-        found["pixel_size"] = list(info.pixel_size)
+        attributes["pixel_size"] = list(info.pixel_size)
     if info.band_names:
-        found["band_names"] = list(info.band_names)
-    return found
+        attributes["band_names"] = list(info.band_names)
+    return attributes

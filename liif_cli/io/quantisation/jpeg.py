@@ -39,7 +39,7 @@ def read_tables(segment: bytes) -> dict[int, Table]:
     Raises:
         ValueError: the segment is too short, or says something that no table can.
     """
-    found: dict[int, Table] = {}
+    tables: dict[int, Table] = {}
     at = 0
     while at < len(segment):
         words, destination = segment[at] >> 4, segment[at] & 15
@@ -48,9 +48,9 @@ def read_tables(segment: bytes) -> dict[int, Table]:
         kind: Any = ">u2" if words else "u1"
         table = np.empty(64, np.int64)
         table[_ZIGZAG] = np.frombuffer(segment, kind, 64, at + 1)
-        found[destination] = table.reshape(8, 8)
+        tables[destination] = table.reshape(8, 8)
         at += 1 + 64 * (1 + words)
-    return found
+    return tables
 
 
 def standard_table(quality: int, most: int = _BYTE) -> Table:

@@ -24,8 +24,8 @@ class _Bools:
 
     def flag(self) -> bool:
         split = 1 + ((self._range - 1) * 128 >> 8)
-        found = self._value >= split << 8
-        if found:
+        bit = self._value >= split << 8
+        if bit:
             self._range -= split
             self._value -= split << 8
         else:
@@ -39,7 +39,7 @@ class _Bools:
                 # zeros behind the end, as decoders have it
                 self._value |= self._data[self._next] if self._next < len(self._data) else 0
                 self._next += 1
-        return found
+        return bit
 
     def number(self, bits: int) -> int:
         value = 0

@@ -68,8 +68,8 @@ class AvifSource(WholeFileSource):
         return full.astype(np.uint16)
 
     def _bits(self, data: bytes) -> int:
-        found = data.find(b"av1C")
-        return _av1_bits(data[found + 4 : found + 8])
+        at = data.find(b"av1C")
+        return _av1_bits(data[at + 4 : at + 8])
 
 
 def _frames(moov: bytes) -> int:
@@ -83,18 +83,18 @@ def _frames(moov: bytes) -> int:
 
 def _top_boxes(path: Path, file: BinaryIO) -> dict[bytes, bytes]:
     """Bodies of the ftyp, meta and moov boxes by name; every box must end within the file."""
-    found = dict[bytes, bytes]()
+    bodies = dict[bytes, bytes]()
     for name, start, size in boxes_of(path, file):
         if name in (b"ftyp", b"meta", b"moov"):
             if size > _MOST_META:
                 raise damaged(path, f"a {name.decode()} box of {size:,} bytes")
             file.seek(start)
-            found[name] = file.read(size)
-    if b"ftyp" not in found:
+            bodies[name] = file.read(size)
+    if b"ftyp" not in bodies:
         raise damaged(path, "no ftyp box")
-    if b"meta" not in found:
+    if b"meta" not in bodies:
         raise truncated(path, "no meta box")
-    return found
+    return bodies
 
 
 def _header(path: Path, file: BinaryIO, meta: bytes) -> Header:
@@ -161,7 +161,7 @@ def _described(
     file: BinaryIO, boxes: dict[bytes, bytes], primary: int, metadata: Metadata
 ) -> dict[str, bytes]:
     """EXIF and XMP of the primary image, by their names; what is damaged is left out."""
-    found = dict[str, bytes]()
+    described = dict[str, bytes]()
     for item, what in _items(boxes).items():
         try:
             if primary not in _describes(boxes, item):
@@ -177,16 +177,16 @@ def _described(
             (offset,) = struct.unpack_from(">I", data.ljust(4, b"\0"))
             data = data[4 + offset :].removeprefix(HEADER)
         if data:
-            found.setdefault(what, data)
-    return found
+            described.setdefault(what, data)
+    return described
 
 
 def _items(boxes: dict[bytes, bytes]) -> dict[int, str]:
     """Number of an item -> "EXIF" or "XMP" (ISO/IEC 14496-12, section 8.11.6)."""
     iinf = boxes.get(b"iinf", b"")
-    found = dict[int, str]()
+    kinds = dict[int, str]()
     if len(iinf) < 6:
-        return found
+        return kinds
     for name, body in boxes_in(iinf[8 if iinf[0] else 6 :]):
         if name != b"infe" or len(body) < 12 or body[0] not in (2, 3):
             continue
@@ -194,10 +194,10 @@ def _items(boxes: dict[bytes, bytes]) -> dict[int, str]:
         (item,) = struct.unpack_from(">I" if wide else ">H", body, 4)
         kind, rest = body[10:14] if wide else body[8:12], body[14 if wide else 12 :]
         if kind == b"Exif":
-            found[item] = _EXIF
+            kinds[item] = _EXIF
         elif kind == b"mime" and rest.split(b"\0")[1:2] == [b"application/rdf+xml"]:
-            found[item] = _XMP
-    return found
+            kinds[item] = _XMP
+    return kinds
 
 
 def _references(boxes: dict[bytes, bytes]) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
@@ -291,7 +291,7 @@ def _associated(ipma: bytes, item: int) -> list[int]:
     """Numbers (from 1) of the properties that belong to ``item``."""
     wide_item, wide_index = ipma[0] >= 1, ipma[3] & 1
     (entries,) = struct.unpack_from(">I", ipma, 4)
-    at, found = 8, list[int]()
+    at, numbers = 8, list[int]()
     for _ in range(entries):
         (number,) = struct.unpack_from(">I" if wide_item else ">H", ipma, at)
         at += 4 if wide_item else 2
@@ -303,5 +303,5 @@ def _associated(ipma: bytes, item: int) -> list[int]:
             index &= 0x7FFF if wide_index else 0x7F
             at += 2 if wide_index else 1
             if number == item:
-                found.append(index)
-    return found
+                numbers.append(index)
+    return numbers

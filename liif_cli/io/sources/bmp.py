@@ -128,10 +128,10 @@ def _masks(path: Path, file: BinaryIO, body: bytes, method: int) -> tuple[int, .
 
 def _by_opencv(data: bytes) -> Pixels:
     cv2 = opencv()
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if found is None:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
         raise ValueError("the codec found no image")
-    return np.ascontiguousarray(found[..., ::-1])
+    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def _by_masks(data: bytes, masks: tuple[int, ...]) -> Pixels:
@@ -144,9 +144,9 @@ def _by_masks(data: bytes, masks: tuple[int, ...]) -> Pixels:
     rows = np.frombuffer(data, np.uint8, stride * abs(height), offset).reshape(abs(height), stride)
     words = rows[:, : width * bits // 8].copy().view("<u2" if bits == 16 else "<u4")
     words = words[:: -1 if height > 0 else 1].astype(np.uint64)
-    found = np.empty((*words.shape, len(masks)), np.uint8)
+    pixels = np.empty((*words.shape, len(masks)), np.uint8)
     for channel, mask in enumerate(masks):
         top = mask // (mask & -mask)
         values = (words & mask) // (mask & -mask)
-        found[..., channel] = (values * 255 + top // 2) // top
-    return found
+        pixels[..., channel] = (values * 255 + top // 2) // top
+    return pixels

@@ -40,13 +40,13 @@ class _Part:
     @property
     def channels(self) -> dict[str, tuple[str, tuple[int, int]]]:
         """Name -> sample type, and (x, y) sampling, of the channel list."""
-        data, found, at = self.attributes["channels"][1], {}, 0
+        data, channels, at = self.attributes["channels"][1], {}, 0
         while data[at] != 0:
             end = data.index(0, at)
             kind, x, y = struct.unpack_from("<i4xii", data, end + 1)
-            found[data[at:end].decode("latin-1")] = (_TYPES[kind], (x, y))
+            channels[data[at:end].decode("latin-1")] = (_TYPES[kind], (x, y))
             at = end + 17
-        return found
+        return channels
 
 
 class ExrSource(WholeFileSource):
@@ -177,8 +177,8 @@ def _chromaticities(part: _Part) -> tuple[float, ...] | None:
     kind, value = part.attributes.get("chromaticities", ("", b""))
     if kind != "chromaticities" or len(value) != 32:
         return None
-    found = struct.unpack("<8f", value)
-    return None if np.allclose(found, REC_709, atol=1e-3) else found
+    points = struct.unpack("<8f", value)
+    return None if np.allclose(points, REC_709, atol=1e-3) else points
 
 
 def _resolution(part: _Part) -> tuple[float, float] | None:

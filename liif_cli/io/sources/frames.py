@@ -23,8 +23,8 @@ def frame(data: bytes, number: int, *, alpha: bool) -> Pixels:
         ValueError: the file has no such frame that can be decoded.
     """
     coded = np.frombuffer(data, np.uint8)
-    found, animation = opencv().imdecodeanimation(coded, number - 1, 1)
-    if not found or not animation.frames:
+    done, animation = opencv().imdecodeanimation(coded, number - 1, 1)
+    if not done or not animation.frames:
         raise ValueError(f"frame {number} cannot be decoded")
     pixels: Pixels = animation.frames[0]
     if pixels.ndim == 2:

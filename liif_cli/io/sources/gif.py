@@ -44,12 +44,12 @@ class GifSource(WholeFileSource):
 
     @classmethod
     def read_page_header(cls, path: Path, file: BinaryIO, page: int) -> Header:
-        found = _walk(path, file)
-        pages = len(found.alpha)
-        alpha = found.alpha[min(page, pages) - 1]
+        walk = _walk(path, file)
+        pages = len(walk.alpha)
+        alpha = walk.alpha[min(page, pages) - 1]
         return Header(
-            found.height,
-            found.width,
+            walk.height,
+            walk.width,
             channels=3 + alpha,
             dtype=np.dtype(np.uint8),
             alpha=alpha,

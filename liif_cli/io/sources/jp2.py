@@ -102,18 +102,18 @@ class Jpeg2000Source(WholeFileSource):
 
 def _boxes(path: Path, file: BinaryIO) -> _Boxes:
     """Walk through the boxes of the file and of its header."""
-    found = _Boxes()
+    boxes = _Boxes()
     for name, start, size in boxes_of(path, file):
-        if name == b"jp2c" and found.start < 0:
-            found.start = start
+        if name == b"jp2c" and boxes.start < 0:
+            boxes.start = start
         elif name == b"uuid" and file.read(len(XMP_UUID)) == XMP_UUID:
-            found.xmp = found.metadata.read("XMP", file, size - len(XMP_UUID))
+            boxes.xmp = boxes.metadata.read("XMP", file, size - len(XMP_UUID))
         elif name == b"jp2h":
             file.seek(start)
-            body = found.metadata.read("header", file, size)
+            body = boxes.metadata.read("header", file, size)
             if body is not None:
-                _read_header_boxes(body, found)
-    return found
+                _read_header_boxes(body, boxes)
+    return boxes
 
 
 def _read_header_boxes(data: bytes, found: _Boxes) -> None:

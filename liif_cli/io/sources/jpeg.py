@@ -267,8 +267,8 @@ def _check_end(path: Path, data: bytes) -> None:
         InputError: the file ends before.
     """
     at = 2
-    while found := _NEXT_MARKER.search(data, at):
-        at = found.end()
+    while place := _NEXT_MARKER.search(data, at):
+        at = place.end()
         marker = data[at - 1]
         if marker == _EOI:
             return

@@ -95,10 +95,10 @@ class JpegXlSource(WholeFileSource):
 
 def _described(path: Path, file: BinaryIO, metadata: Metadata) -> dict[str, bytes]:
     """EXIF and XMP by their names, out of the boxes of a container."""
-    found = dict[str, bytes]()
+    described = dict[str, bytes]()
     file.seek(0)
     if not file.read(len(_CONTAINER)).startswith(_CONTAINER):
-        return found
+        return described
     for name, start, size in boxes_of(path, file, len(_CONTAINER)):
         what = {b"Exif": _EXIF, b"xml ": _XMP}.get(name)
         file.seek(start)
@@ -110,8 +110,8 @@ def _described(path: Path, file: BinaryIO, metadata: Metadata) -> dict[str, byte
             # the block begins as many bytes behind the first four as these say
             data = data[4 + int.from_bytes(data[:4], "big") :].removeprefix(HEADER)
         if data:
-            found.setdefault(what, data)
-    return found
+            described.setdefault(what, data)
+    return described
 
 
 def marked_srgb(data: bytes) -> bytes:
@@ -128,11 +128,11 @@ def marked_srgb(data: bytes) -> bytes:
     if facts.linear_at is None:
         raise ValueError("a JPEG XL that is neither sRGB nor linear")
     start = data.index(b"jxlc") + 4 if data.startswith(_CONTAINER) else 0
-    found = bytearray(data)
+    marked = bytearray(data)
     for bit in range(4):
         at = facts.linear_at + bit
-        found[start + at // 8] ^= ((_LINEAR ^ _SRGB_TRANSFER_BITS) >> bit & 1) << at % 8
-    return bytes(found)
+        marked[start + at // 8] ^= ((_LINEAR ^ _SRGB_TRANSFER_BITS) >> bit & 1) << at % 8
+    return bytes(marked)
 
 
 def _codestream(path: Path, file: BinaryIO) -> bytes:
@@ -142,16 +142,16 @@ def _codestream(path: Path, file: BinaryIO) -> bytes:
         return head + file.read(_MOST_HEADER)
     if head != _CONTAINER:
         raise damaged(path, "no JPEG XL signature")
-    found = b""
+    stream = b""
     for name, start, size in boxes_of(path, file, len(head)):
-        if name in (b"jxlc", b"jxlp") and len(found) < _MOST_HEADER:
+        if name in (b"jxlc", b"jxlp") and len(stream) < _MOST_HEADER:
             # parts are numbered
             number = 4 if name == b"jxlp" else 0
             file.seek(start + number)
-            found += file.read(max(0, min(size - number, _MOST_HEADER)))
-    if found[:2] != _CODESTREAM:
+            stream += file.read(max(0, min(size - number, _MOST_HEADER)))
+    if stream[:2] != _CODESTREAM:
         raise truncated(path, "no codestream in it")
-    return found
+    return stream
 
 
 class _Bits:
@@ -172,9 +172,9 @@ class _Bits:
         self._left -= count
         if self._left < 0:
             raise ValueError("it ends early")
-        found = self._value & ((1 << count) - 1)
+        bits = self._value & ((1 << count) - 1)
         self._value >>= count
-        return found
+        return bits
 
     def flag(self) -> bool:
         """The next bit."""
@@ -209,29 +209,29 @@ class _Facts:
 
 def _read(bits: _Bits) -> _Facts:
     """ISO/IEC 18181-1, annexes D.2 and D.3: SizeHeader and ImageMetadata."""
-    found = _Facts(*_size(bits))
+    facts = _Facts(*_size(bits))
     if bits.flag():
-        return found
+        return facts
     if bits.flag():
-        found.orientation = 1 + bits.take(3)
+        facts.orientation = 1 + bits.take(3)
         if bits.flag():
             _size(bits)
         if bits.flag():
             _skip_preview(bits)
-        found.animation = bits.flag()
-        if found.animation:
+        facts.animation = bits.flag()
+        if facts.animation:
             bits.number(((100, 0), (1000, 0), (1, 10), (1, 30)))
             bits.number(((1, 0), (1001, 0), (1, 8), (1, 10)))
             bits.number(((0, 0), (0, 3), (0, 16), (0, 32)))
             bits.flag()
-    found.bits, found.floats = _depth(bits)
+    facts.bits, facts.floats = _depth(bits)
     bits.flag()
-    found.extra = bits.number(((0, 0), (1, 0), (2, 4), (1, 12)))
-    for _ in range(found.extra):
-        _read_extra(bits, found)
+    facts.extra = bits.number(((0, 0), (1, 0), (2, 4), (1, 12)))
+    for _ in range(facts.extra):
+        _read_extra(bits, facts)
     bits.flag()
-    _read_colours(bits, found)
-    return found
+    _read_colours(bits, facts)
+    return facts
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

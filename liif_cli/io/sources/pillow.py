@@ -144,12 +144,12 @@ class PillowSource(WholeFileSource):
 
 
 def _by_magic(head: bytes) -> str | None:
-    found = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    known = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
     # four bytes are few: an icon has up to 255 pictures, and a byte of each is reserved
     pictures, reserved = head[4:6], head[9:10]
-    if found == "ICO" and not (pictures[:1] >= b"\1" and pictures[1:] == reserved == b"\0"):
+    if known == "ICO" and not (pictures[:1] >= b"\1" and pictures[1:] == reserved == b"\0"):
         return None
-    return found
+    return known
 
 
 def _open(path: Path, file: BinaryIO) -> Any:
@@ -162,15 +162,15 @@ def _open(path: Path, file: BinaryIO) -> Any:
     Image.MAX_IMAGE_PIXELS = None
     head = file.read(64)
     file.seek(0)
-    found = _by_magic(head)
-    if found is None:
+    kind = _by_magic(head)
+    if kind is None:
         suffix = path.suffix.lower()
-        found = next((name for name, own in FORMATS.items() if suffix in own), None)
+        kind = next((name for name, own in FORMATS.items() if suffix in own), None)
     try:
-        return Image.open(file, formats=[found] if found else list(FORMATS))
+        return Image.open(file, formats=[kind] if kind else list(FORMATS))
     except Exception as error:
         # its readers raise errors of any class
-        raise damaged(path, f"no {found or 'known'} image: {error}") from error
+        raise damaged(path, f"no {kind or 'known'} image: {error}") from error
 
 
 def _mode(path: Path, image: Any) -> str:
@@ -183,5 +183,5 @@ def _mode(path: Path, image: Any) -> str:
 
 def _sizes(image: Any) -> list[tuple[int, int]]:
     """Sizes of the pictures of an icon, the largest first; none for other formats."""
-    found = image.info.get("sizes", ()) if image.format == "ICO" else ()
-    return sorted(found, key=lambda size: (size[0] * size[1], size), reverse=True)
+    sizes = image.info.get("sizes", ()) if image.format == "ICO" else ()
+    return sorted(sizes, key=lambda size: (size[0] * size[1], size), reverse=True)

@@ -184,26 +184,26 @@ def _places(path: Path, file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> dict[bytes, bytes]:
     """Walk to the end of the file, skipping pixels; data of the chunks that matter, by name."""
-    found: dict[bytes, bytes] = {}
+    chunks: dict[bytes, bytes] = {}
     for name, at, size in _places(path, file):
         file.seek(at + 8)
         if name == b"iTXt" and file.read(len(_XMP)) == _XMP:
             text = metadata.read("XMP", file, size - 12 - len(_XMP))
             packet = _packet(text, metadata) if text is not None else None
             if packet is not None:
-                found.setdefault(_XMP, packet)
+                chunks.setdefault(_XMP, packet)
         elif name in (b"tEXt", b"zTXt") and file.read(len(_RAW)) == _RAW:
             body = metadata.read("EXIF", file, size - 12 - len(_RAW))
             if body is not None:
-                _raw_profile(name, body, found, metadata)
+                _raw_profile(name, body, chunks, metadata)
         elif name in _KEPT:
             file.seek(at + 8)
             data = metadata.read(_KEPT[name], file, size - 12)
             if data is not None:
-                found.setdefault(name, data)
+                chunks.setdefault(name, data)
         else:
-            found.setdefault(name, b"")
-    return found
+            chunks.setdefault(name, b"")
+    return chunks
 
 
 def _raw_profile(name: bytes, body: bytes, found: dict[bytes, bytes], metadata: Metadata) -> None:

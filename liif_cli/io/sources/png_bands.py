@@ -72,12 +72,12 @@ class PngRows:
             else (self.width, count + 1, self.bits, self.colour)
         )
         try:
-            found = imagecodecs.png_decode(_png(size, b"\0" + above.tobytes() + filtered, []))
+            unfiltered = imagecodecs.png_decode(_png(size, b"\0" + above.tobytes() + filtered, []))
         except (RuntimeError, ValueError) as error:
             raise damaged(self.path, error) from error
-        if found.dtype.itemsize == 2:
-            found = found.astype(">u2")
-        rows: Bytes = np.ascontiguousarray(found[1:]).view(np.uint8).reshape(count, -1)
+        if unfiltered.dtype.itemsize == 2:
+            unfiltered = unfiltered.astype(">u2")
+        rows: Bytes = np.ascontiguousarray(unfiltered[1:]).view(np.uint8).reshape(count, -1)
         return rows
 
 

@@ -145,11 +145,11 @@ class TiffSource:
                 if not 1 <= page <= len(pictures):
                     raise no_such_page(path, page, len(pictures))
                 at = pictures[page - 1]
-                found = tiff.pages[at]
+                chosen = tiff.pages[at]
                 masks = _masks(tiff.pages, pictures)
                 # looking at axes makes pages to come out as less than pages
                 self._axes, self._measured = _axes(tiff), _measured(tiff)
-                self._open(path, found, at, page, len(pictures))
+                self._open(path, chosen, at, page, len(pictures))
                 self._add_mask(path, masks[pictures.index(at)], at)
         except (tifffile.TiffFileError, *DAMAGE) as error:
             raise damaged(path, error) from error
@@ -426,15 +426,15 @@ class TiffSource:
                 with reading(self._path):
                     data = self._path.read_bytes()
                 try:
-                    found = imagecodecs.tiff_decode(data, index=self._directory, asrgb=True)
+                    pixels = imagecodecs.tiff_decode(data, index=self._directory, asrgb=True)
                 except Exception as error:
                     # codecs raise errors of any class
                     raise damaged(self._path, error) from error
-                if found.shape[:2] != (self._height, self._width):
-                    raise damaged(self._path, f"its pixels are {found.shape}")
+                if pixels.shape[:2] != (self._height, self._width):
+                    raise damaged(self._path, f"its pixels are {pixels.shape}")
                 # libtiff flips by the orientation, and does not turn
                 flips = _FLIPPED.get(int(self._page.tags.valueof(274, 1)), ())
-                self._cache[_ALL] = np.ascontiguousarray(np.flip(found[..., :3], flips))
+                self._cache[_ALL] = np.ascontiguousarray(np.flip(pixels[..., :3], flips))
             return self._cache[_ALL]
 
     def _segment(self, index: int) -> Pixels:
@@ -448,7 +448,7 @@ class TiffSource:
         if len(data) < self._counts[index]:
             raise truncated(self._path, "it became shorter")
         try:
-            found, _, shape = self._decode(
+            decoded, _, shape = self._decode(
                 data or None,
                 index,
                 jpegtables=self._page.jpegtables,
@@ -459,10 +459,10 @@ class TiffSource:
         except Exception as error:
             # codecs raise errors of any class
             raise damaged(self._path, f"strip or tile {index}: {error}") from error
-        if found is None:
+        if decoded is None:
             # a sparse file: the segment was never written
-            found = np.full(shape, self._page.nodata, self._page.dtype)
-        segment: Pixels = found[0]
+            decoded = np.full(shape, self._page.nodata, self._page.dtype)
+        segment: Pixels = decoded[0]
         with self._lock:
             self._cache[index] = segment
             while len(self._cache) > self._cache_size:
@@ -491,10 +491,10 @@ def _axes(tiff: Any) -> tuple[tuple[str, int], ...]:
 
 def _masks(pages: Any, pictures: list[int]) -> list[Any]:
     """The mask of each picture: a page between it and the next one that says to be one."""
-    found = []
+    masks = []
     for at, following in zip(pictures, [*pictures[1:], len(pages)], strict=True):
         size = (pages[at].imagelength, pages[at].imagewidth)
-        found.append(
+        masks.append(
             next(
                 (
                     pages[number]
@@ -506,7 +506,7 @@ def _masks(pages: Any, pictures: list[int]) -> list[Any]:
                 None,
             )
         )
-    return found
+    return masks
 
 
 def _measured(tiff: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
@@ -526,8 +526,8 @@ def _measured(tiff: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
         return None, ()
     names = tuple(one.get("Name", "") for one in pixels.findall("{*}Channel"))
     sizes = [_micrometres(pixels, axis) for axis in "XY"]
-    found = (sizes[0], sizes[1]) if all(0 < size < math.inf for size in sizes) else None
-    return found, names if all(names) else ()
+    pixel = (sizes[0], sizes[1]) if all(0 < size < math.inf for size in sizes) else None
+    return pixel, names if all(names) else ()
 
 
 def _micrometres(pixels: ElementTree.Element, axis: str) -> float:
@@ -572,7 +572,7 @@ def _plane(path: Path, tiff: Any, view: View) -> Any:
 
 def _pictures(pages: Any) -> list[int]:
     """Numbers of the pages that are pictures of their own, the first one always."""
-    found = [0]
+    pictures = [0]
     for number in range(1, len(pages)):
         page = pages[number]
         first = pages[0]
@@ -580,8 +580,8 @@ def _pictures(pages: Any) -> list[int]:
         # smaller ones without a flag are overviews, too, as several writers leave them
         larger = page.imagelength > first.imagelength or page.imagewidth > first.imagewidth
         if (same or larger) and not page.subfiletype & (_REDUCED | _MASK):
-            found.append(number)
-    return found
+            pictures.append(number)
+    return pictures
 
 
 def straight(pixels: Pixels) -> Pixels:
@@ -601,8 +601,8 @@ def _alpha(page: Any) -> int | None:
     """The kind of the alpha sample, which has to be the last, None where there is none."""
     extra = [int(value) for value in page.extrasamples]
     kinds = (_PREMULTIPLIED, _STRAIGHT)
-    found = bool(extra) and extra[-1] in kinds and not set(extra[:-1]) & set(kinds)
-    return extra[-1] if found else None
+    last = bool(extra) and extra[-1] in kinds and not set(extra[:-1]) & set(kinds)
+    return extra[-1] if last else None
 
 
 def _value(page: Any, code: int, what: str, metadata: Metadata) -> Any:
@@ -612,10 +612,10 @@ def _value(page: Any, code: int, what: str, metadata: Metadata) -> Any:
 
 
 def _xmp(page: Any, metadata: Metadata) -> bytes | None:
-    found = _value(page, 700, "XMP", metadata)
-    if isinstance(found, str):
-        return found.encode(errors="replace")
-    return bytes(found) if found else None
+    xmp = _value(page, 700, "XMP", metadata)
+    if isinstance(xmp, str):
+        return xmp.encode(errors="replace")
+    return bytes(xmp) if xmp else None
 
 
 def _stated_range(page: Any) -> tuple[float, float] | None:

@@ -114,20 +114,20 @@ def _chunks(path: Path, file: BinaryIO, metadata: Metadata) -> tuple[dict[bytes,
     end = length + 8
     if end > size:
         raise truncated(path, f"{size} of {end} bytes")
-    found: dict[bytes, bytes] = {}
+    chunks: dict[bytes, bytes] = {}
     frames = 0
     while file.tell() + 8 <= end:
         name, length = struct.unpack("<4sI", read_exactly(path, file, 8, "its chunks"))
         after = file.tell() + length + length % 2
         if name in _METADATA:
             if after <= end + 1 and metadata.fits(_METADATA[name], length):
-                found.setdefault(name, read_exactly(path, file, length, f"its {name!r} chunk"))
+                chunks.setdefault(name, read_exactly(path, file, length, f"its {name!r} chunk"))
         else:
             frames += name == b"ANMF"
             kept = min(length, vp8.HEADER_BYTES + _FRAME + 8)
-            found.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
+            chunks.setdefault(name, read_exactly(path, file, kept, f"its {name!r} chunk"))
         file.seek(after)
-    return found, frames
+    return chunks, frames
 
 
 def _size(path: Path, chunks: dict[bytes, bytes]) -> tuple[int, int, bool]:

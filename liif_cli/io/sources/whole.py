@@ -186,9 +186,11 @@ class WholeFileSource:
         if header.channels - header.alpha == 1 and pixels.shape[2] == 3 + header.alpha:
             # a palette of grays, which codecs expand to RGB
             pixels = np.ascontiguousarray(pixels[..., :: 3 if header.alpha else 4])
-        found = (pixels.shape, pixels.dtype)
-        if found != ((height, header.width, header.channels), header.dtype):
-            raise damaged(path, f"its pixels are {found[1]} {found[0]}, not what its header says")
+        decoded = (pixels.shape, pixels.dtype)
+        if decoded != ((height, header.width, header.channels), header.dtype):
+            raise damaged(
+                path, f"its pixels are {decoded[1]} {decoded[0]}, not what its header says"
+            )
         return pixels
 
     def read(self, window: Window) -> Pixels:

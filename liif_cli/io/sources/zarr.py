@@ -163,14 +163,14 @@ class ZarrSource:
             selection[channels] = slice(None)
             kept.append(channels)
         try:
-            found = np.asarray(self._array[tuple(selection)])
+            part = np.asarray(self._array[tuple(selection)])
         except MemoryError:
             raise
         except Exception as error:
             # codecs raise errors of any class
             raise damaged(self._path, error) from error
         # what is left has the kept axes in the array's order
-        pixels = found.transpose([sorted(kept).index(axis) for axis in kept])
+        pixels = part.transpose([sorted(kept).index(axis) for axis in kept])
         if channels is None:
             pixels = pixels[..., np.newaxis]
         check_finite(self._path, pixels, window, self.info.nodata)
@@ -209,19 +209,19 @@ def _open(path: Path, level: int) -> tuple[Any, list[str] | None, dict[str, Any]
     from liif_cli.io.zarrstores import reading_store
 
     try:
-        found: Any = zarr.open(reading_store(path), mode="r")
-        if isinstance(found, zarr.Array):
-            names = getattr(found.metadata, "dimension_names", None)
-            known = _known(names or found.attrs.get("_ARRAY_DIMENSIONS"))
+        node: Any = zarr.open(reading_store(path), mode="r")
+        if isinstance(node, zarr.Array):
+            names = getattr(node.metadata, "dimension_names", None)
+            known = _known(names or node.attrs.get("_ARRAY_DIMENSIONS"))
             if level:
                 raise no_such(path, f"level {level}", "a single array")
-            return found, known, found.attrs.asdict()
-        attributes = found.attrs.asdict()
+            return node, known, node.attrs.asdict()
+        attributes = node.attrs.asdict()
         if is_tile_store(path):
             _refuse_unfinished(path)
-            if str(level) not in found:
-                raise no_such(path, f"level {level}", f"levels 0 to {len(list(found)) - 1}")
-            return found[str(level)], ["c", "y", "x"], attributes
+            if str(level) not in node:
+                raise no_such(path, f"level {level}", f"levels 0 to {len(list(node)) - 1}")
+            return node[str(level)], ["c", "y", "x"], attributes
         scales = attributes.get("ome", attributes).get("multiscales")
         if not scales:
             raise InputError(
@@ -234,7 +234,7 @@ def _open(path: Path, level: int) -> tuple[Any, list[str] | None, dict[str, Any]
         datasets = scales[0]["datasets"]
         if level >= len(datasets):
             raise no_such(path, f"level {level}", f"levels 0 to {len(datasets) - 1}")
-        array = found[datasets[level]["path"]]
+        array = node[datasets[level]["path"]]
         return array, _known(axes), {**attributes, **array.attrs.asdict()}
     except (zarr.errors.BaseZarrError, *_DAMAGE) as error:
         raise damaged(path, error) from error
