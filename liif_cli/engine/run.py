@@ -52,6 +52,7 @@ from liif_cli.io.exporters.zarr import finish
 from liif_cli.io.place import is_object, location
 from liif_cli.io.pyramid import Weighing
 from liif_cli.io.refusals import damaged as damaged_input
+from liif_cli.io.shards import KEPT, SCRATCH
 from liif_cli.io.tilestore import TileStore, is_draft
 from liif_cli.io.unpack import BandSource, remove_unpacked, unpack
 from liif_cli.models.model import Model
@@ -233,6 +234,7 @@ class ImageRun:
             chunk=plan.chunk,
             shard=plan.shard,
             fingerprint=plan.store_fingerprint,
+            level=KEPT if plan.output_format == "zarr" else SCRATCH,
             attributes=store_attributes(plan, f"liif {__version__}"),
         )
 

@@ -28,7 +28,7 @@ from liif_cli.geometry.window import Window
 from liif_cli.io.atomic import drop, final_name, output_errors, partial_path
 from liif_cli.io.base import ArrayPixels, OutputInfo, PixelReader, Pixels
 from liif_cli.io.nodata import equals
-from liif_cli.io.shards import Planes, ShardedArray
+from liif_cli.io.shards import SCRATCH, Planes, ShardedArray
 from liif_cli.io.tilestore import TileStore
 
 SMALLEST = 512
@@ -343,6 +343,7 @@ def _level(
             dtype=base.dtype,
             chunk=chunk,
             shard=shard,
+            level=base.zstd_level if isinstance(base, ShardedArray) else SCRATCH,
         )
     except OutputError:
         # another process was faster

@@ -26,6 +26,9 @@ DAMAGE = (RuntimeError, ValueError, KeyError, TypeError)
 # an all-zero shard must be written too: its object is the mark that it is done
 _CONFIG: Any = {"write_empty_chunks": True}
 
+KEPT, SCRATCH = 3, 1
+"""Levels of zstd: of what is an output, and of what an output is made from."""
+
 Planes = npt.NDArray[Any]
 """(channels, height, width), as the array stores them."""
 
@@ -50,6 +53,8 @@ class ShardedArray:
         if shards is None:
             raise ValueError("an array without shards")
         self.chunk = chunks[1]
+        levels = (getattr(codec, "level", None) for codec in array.compressors)
+        self.zstd_level: int = next(filter(None, levels), KEPT)
         self.grid = TileGrid(self.height, self.width, shards[1], shards[2])
 
     @classmethod
@@ -63,7 +68,7 @@ class ShardedArray:
         dtype: npt.DTypeLike,
         chunk: int,
         shard: int,
-        level: int = 3,
+        level: int = KEPT,
     ) -> ShardedArray:
         """Make an empty array in the folder ``path``; sides in pixels, ``level`` is zstd's.
 

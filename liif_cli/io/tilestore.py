@@ -26,7 +26,7 @@ from liif_cli.io.atomic import is_partial, output_errors, put_once, write_atomic
 from liif_cli.io.base import Pixels
 from liif_cli.io.jsontext import parse_json
 from liif_cli.io.place import ObjectPath, PlaceError, is_object
-from liif_cli.io.shards import ShardedArray
+from liif_cli.io.shards import KEPT, ShardedArray
 
 ATTRIBUTE = "liif"
 VERSION = 2
@@ -70,7 +70,7 @@ class TileStore:
         shard: int = 2048,
         fingerprint: str,
         attributes: Mapping[str, Any] | None = None,
-        level: int = 3,
+        level: int = KEPT,
     ) -> Self:
         """Make an empty store.
 
@@ -84,7 +84,7 @@ class TileStore:
             shard: side of a shard in pixels, a multiple of ``chunk``.
             fingerprint: of everything that decides the pixels.
             attributes: provenance, plain JSON values.
-            level: of zstd.
+            level: of zstd, ``KEPT`` or ``SCRATCH``.
 
         Raises:
             OutputError: something is there already, or it cannot be written.

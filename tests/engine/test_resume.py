@@ -21,7 +21,7 @@ from liif_cli.engine.unfinished import store_path
 from liif_cli.errors import OutputError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io.pyramid import GrowingLevels, Weighing
-from liif_cli.io.shards import ShardedArray
+from liif_cli.io.shards import KEPT, SCRATCH, ShardedArray
 from liif_cli.io.tilestore import TileStore
 from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
@@ -199,6 +199,15 @@ def test_levels_grow_with_the_store_of_a_tiff_and_damaged_ones_are_made_again(
     assert report.interrupted
     assert shard_files(store_path(plain))
     assert not (store_path(plain) / "1").exists()
+
+
+@pytest.mark.parametrize(("suffix", "level"), [(".tif", SCRATCH), (".zarr", KEPT)])
+def test_what_is_removed_at_the_end_is_packed_in_less_time(
+    tmp_path: Path, photo: Path, suffix: str, level: int
+) -> None:
+    out = tmp_path / f"a{suffix}"
+    interrupted(photo, out, spec_of())
+    assert TileStore.open(store_path(out)).base.zstd_level == level
 
 
 def test_a_missing_shard_of_a_finished_store_is_rendered_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from threading import Thread
 
 import numpy as np
@@ -18,6 +19,7 @@ from liif_cli.io.pyramid import (
     level_shapes,
     reduced_levels,
 )
+from liif_cli.io.shards import KEPT, SCRATCH
 from liif_cli.io.tilestore import TileStore
 
 
@@ -195,6 +197,19 @@ def test_levels_made_with_their_shards_are_those_made_at_the_end(
     for thread in threads:
         thread.join()
     assert content(tmp_path / "grown") == content(tmp_path / "built")
+
+
+@pytest.mark.parametrize("level", [SCRATCH, KEPT])
+def test_levels_are_packed_as_their_store_is(tmp_path, monkeypatch, level):
+    monkeypatch.setattr(pyramid.level_shapes, "__defaults__", (20,))
+    shape = {"height": 64, "width": 64, "channels": 1, "dtype": "uint8", "chunk": 16, "shard": 32}
+    store = TileStore.create(tmp_path / "s", **shape, fingerprint="f", level=level)
+    GrowingLevels(store)
+    metadata = json.loads((store.path / "1" / "zarr.json").read_text())
+    (sharding,) = metadata["codecs"]
+    packing = [codec for codec in sharding["configuration"]["codecs"] if codec["name"] == "zstd"]
+    assert [codec["configuration"]["level"] for codec in packing] == [level]
+    assert TileStore.open(store.path).base.zstd_level == level
 
 
 def test_no_level_is_made_of_shards_that_are_not_there(tmp_path, monkeypatch):

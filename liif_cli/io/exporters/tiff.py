@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from liif_cli.io.limits import check_compression, check_limit
 
 _TILE = 512
 _QUALITY = 95
-_READ_BYTES = 8 * 2**20
+_READ_BYTES = 16 * 2**20
 _BUFFER_BYTES = 16 * 2**20
 _CLASSIC_LIMIT = 2**32
 _REDUCED, _MASK = 1, 4
@@ -278,28 +277,15 @@ def tile_side(pixels: PixelReader) -> int:
 def tiles(pixels: PixelReader) -> Iterator[Pixels]:
     """Tiles (side, side, channels) row by row; the last row and column go on beyond the image.
 
-    Several are read at once, as a read of a tile store has its own cost, and the next ones while
-    these are compressed. They are padded here: tifffile mistakes the axis of the predictor in cut
-    tiles of an image 1 pixel wide. Going on with the border, not with zeros, keeps JPEG from
-    ringing at it.
+    Several are read at once, as a read of a tile store has its own cost. They are padded here:
+    tifffile mistakes the axis of the predictor in cut tiles of an image 1 pixel wide. Going on with
+    the border, not with zeros, keeps JPEG from ringing at it.
     """
     side = tile_side(pixels)
     across = max(1, _READ_BYTES // (side * side * pixel_bytes(pixels)))
-
-    def read(part: Window) -> list[Pixels]:
+    for part in TileGrid(pixels.height, pixels.width, side, side * across):
         row = pixels.read(part)
-        pieces = (row[:, col : col + side] for col in range(0, part.width, side))
-        return [_padded(piece, side) for piece in pieces]
-
-    parts = iter(TileGrid(pixels.height, pixels.width, side, side * across))
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(read, next(parts))
-        for part in parts:
-            pieces, coming = coming.result(), pool.submit(read, part)
-            yield from pieces
-        yield from coming.result()
-
-
-def _padded(piece: Pixels, side: int) -> Pixels:
-    beyond = [(0, side - length) for length in piece.shape[:2]]
-    return np.pad(piece, [*beyond, (0, 0)], mode="edge")
+        for col in range(0, part.width, side):
+            piece = row[:, col : col + side]
+            beyond = [(0, side - length) for length in piece.shape[:2]]
+            yield np.pad(piece, [*beyond, (0, 0)], mode="edge")
