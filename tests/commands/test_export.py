@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageCms
 
 from liif_cli.cli import liif
+from liif_cli.engine.export import export_store
 from liif_cli.engine.verify import verify
 from liif_cli.io.tilestore import TileStore
 
@@ -57,6 +58,27 @@ def test_the_same_pixels_and_metadata(store, tmp_path, name):
     assert verify(path).intact
     assert store.exists()
     assert verify(store).intact
+
+
+def test_alpha_exif_and_a_resolution_of_two_sides_are_kept(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 4), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "in.png", dpi=(100, 200), exif=exif.tobytes())
+    command = ["upscale", tmp_path / "in.png", tmp_path / "out.zarr", "--scale", "2"]
+    assert run([*command, "--model", "bicubic", "-q"]).exit_code == 0
+    told: list[tuple[int, int]] = []
+    export_store(
+        tmp_path / "out.zarr", tmp_path / "out.tif", progress=lambda *now: told.append(now)
+    )
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        page = file.pages.first
+        assert page.extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)
+        assert page.tags["Artist"].value == "Ada"
+        assert page.get_resolution("INCH") == pytest.approx((200, 400), abs=0.1)
+    assert told[-1] == (80 * 120, 80 * 120)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
 def test_upscale_takes_it_for_its_own(store, tmp_path):

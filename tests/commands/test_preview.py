@@ -80,3 +80,17 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     words = ("upscale", tmp_path / "a.png", tmp_path / "b.png", "-s", 2)
     assert run(*words, "--at", "3,4").exit_code == 2
     assert run(*words, "--preview", tmp_path / "s.png", "--at", "middle").exit_code == 2
+
+
+def test_the_page_that_was_asked_for_is_shown(tmp_path: Path) -> None:
+    pages = np.zeros((2, 60, 80, 3), np.uint8)
+    pages[0, ..., 0], pages[1, ..., 2] = 250, 250
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="rgb")
+    words = ["upscale", tmp_path / "a.tif", tmp_path / "o.tif", "-s", "2", "-m", "bicubic"]
+    for page, seen, not_seen in ((1, 0, 2), (2, 2, 0)):
+        sheet = tmp_path / f"{page}.png"
+        done = run(*words, "--page", page, "--preview", sheet)
+        assert done.exit_code == 0, done.output
+        pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
+        assert ((pixels[..., seen] > 200) & (pixels[..., not_seen] < 50)).sum() > 1000
+        assert not ((pixels[..., not_seen] > 200) & (pixels[..., seen] < 50)).any()

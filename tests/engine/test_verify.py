@@ -241,3 +241,14 @@ def test_outputs_of_a_folder(tmp_path):
     for name in ("x.dzi", "x_files/0/0_0.jpeg", ".hidden.png", "sub.txt"):
         (tmp_path / name).write_bytes(b"1")
     assert outputs_below(tmp_path) == [tmp_path / "x.dzi"]
+
+
+def test_hidden_files_and_folders_are_no_outputs(tmp_path: Path) -> None:
+    image = Image.new("RGB", (4, 4))
+    for name in ("a.png", ".b.png", ".c/d.png", "e/f.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image.save(tmp_path / name)
+    assert outputs_below(tmp_path) == [tmp_path / "a.png", tmp_path / "e" / "f.png"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"a folder without outputs.*expected images or stores"):
+        outputs_below(tmp_path / "empty")
