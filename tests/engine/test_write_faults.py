@@ -12,6 +12,7 @@ import pytest
 from liif_cli.engine import record
 from liif_cli.engine.batch import upscale_batch
 from liif_cli.geometry.size import SizeRequest
+from liif_cli.io import pyramid
 from liif_cli.plan import cutting
 from liif_cli.plan.spec import RenderSpec
 from tests.engine.conftest import Events
@@ -22,7 +23,9 @@ CAUSES = {errno.EIO: "Input/output error", errno.ENOSPC: "full disk"}
 
 @pytest.fixture
 def by_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything goes through the store, in a few shards."""
+    """Everything goes through the store, in a few shards, with a reduced level or two."""
+    monkeypatch.setattr(pyramid, "SMALLEST", 64)
+    monkeypatch.setattr(pyramid.level_shapes, "__defaults__", (64,))
     monkeypatch.setattr(cutting, "SHARD", 128)
     monkeypatch.setattr(cutting, "CHUNK", 64)
     monkeypatch.setattr(cutting, "MEMORY_SHARE", 1 << 40)
