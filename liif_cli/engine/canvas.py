@@ -131,9 +131,7 @@ class Canvas:
         """
         if self.store is None:
             return 0, 0
-        places = self.store.base.damaged()
-        for place in places:
-            self.store.base.discard(*place)
+        places = self.store.base.discard_damaged()
         levels = self._levels.discard_damaged() if self._levels is not None else 0
         self.look()
         return len(places), levels

@@ -244,15 +244,11 @@ def repair(output: Path) -> int:
     A file that is not what was written counts as one, and stays until its successor is there.
     """
     store = finished_store(output)
-    removed = 0
     if store is None and not output.is_dir():
         record = Record.read(output)
         return int(record is not None and bool(record.checksum) and not record.intact(output))
-    for level in store.levels() if store is not None else []:
-        for row, col in level.damaged():
-            level.discard(row, col)
-            removed += 1
-    return removed
+    levels = store.levels() if store is not None else []
+    return sum(len(level.discard_damaged()) for level in levels)
 
 
 def part_damage(output: Path, part: tuple[str, str]) -> tuple[str, str]:

@@ -187,9 +187,8 @@ class GrowingLevels:
         """
         count = 0
         for level in self._levels[1:]:
-            for place in level.damaged():
-                count += level.has_shard(*place)
-                level.discard(*place)
+            missing = len(list(level.missing()))
+            count += len(level.discard_damaged()) - missing
         return count
 
     def add(self, window: Window, pixels: Pixels) -> None:

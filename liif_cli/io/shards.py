@@ -192,6 +192,17 @@ class ShardedArray:
         """(row, col) in the grid of the shards that are missing or cannot be read whole."""
         return [self.position(window) for window in self.grid if self.damage(window) is not None]
 
+    def discard_damaged(self) -> list[tuple[int, int]]:
+        """Remove what ``damaged`` names, which it returns: all of that counts as not done now.
+
+        Raises:
+            OutputError: permission.
+        """
+        places = self.damaged()
+        for place in places:
+            self.discard(*place)
+        return places
+
     def discard(self, row: int, col: int) -> None:
         """Remove a shard, so that it counts as not done.
 
