@@ -1,11 +1,12 @@
 """What does an encoder gain by going through its layers in bands of rows, and by compiled code?
 
 A window of random pixels, an encoder of random weights: layer by layer, in bands of torch
-(``models/bands.py``), and by the compiled kernel (``models/encoders/edsr_kernel.py``), in one run.
-Wall time of one thread, best of N, and the largest difference of the features from those of torch.
+(``models/bands.py``), and by the compiled kernel (``models/encoders/edsr_kernel.py``, with matrix
+instructions ``edsr_amx_kernel.py``), in one run. In bf16x3 torch computes in float32. Wall time of
+one thread, best of N, and the largest difference of the features from those of torch.
 
-    python -m benchmarks.bands [--encoder small baseline] [--side N ...] [--precision fp32 bf16]
-        [--repeats N]
+    python -m benchmarks.bands [--encoder small baseline] [--side N ...]
+        [--precision fp32 bf16x3 bf16] [--repeats N]
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from liif_cli.models import bands
-from liif_cli.models.device import PRECISION_DTYPES
+from liif_cli.models.device import PRECISION_DTYPES, PRODUCTS
 from liif_cli.models.encoders import edsr
 from liif_cli.models.encoders.edsr import EDSR
 
@@ -58,7 +59,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--encoder", nargs="*", choices=[*ENCODERS], default=[*ENCODERS])
     parser.add_argument("--side", nargs="*", type=int, default=[128, 192, 256, 384, 512, 768])
-    parser.add_argument("--precision", nargs="*", choices=["fp32", "bf16"], default=["fp32"])
+    parser.add_argument(
+        "--precision", nargs="*", choices=["fp32", "bf16x3", "bf16"], default=["fp32"]
+    )
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -68,9 +71,11 @@ def main() -> None:
     for name in options.encoder:
         for precision in options.precision:
             dtype = PRECISION_DTYPES[precision]
-            encoder = ENCODERS[name]().to(dtype).to(memory_format=torch.channels_last).eval()
+            encoder = ENCODERS[name]().to(memory_format=torch.channels_last).eval()
+            encoder.body.to(dtype)
+            encoder.products = PRODUCTS.get(precision, 0)
             for side in options.side:
-                image = (torch.rand(1, 3, side, side) * 2 - 1).to(dtype)
+                image = torch.rand(1, 3, side, side) * 2 - 1
                 image = image.contiguous(memory_format=torch.channels_last)
                 seconds, feats = zip(
                     *(timed(encoder, image, way, options.repeats) for way in WAYS), strict=True

@@ -5,7 +5,9 @@ latent MLP included) on one thread, by compiled kernels, with the latent MLP by 
 torch, against the plain form of EDSR-baseline-LIIF's decoder (C = 64, 4 x 256, 30,000 queries per
 chunk). CPU time of the thread, medians, one run.
 
-    python -m benchmarks.decode_lmliif [--repeats N]
+In a lower precision the latent MLP is in it, with matrix instructions where the processor has them.
+
+    python -m benchmarks.decode_lmliif [--precision fp32|bf16x3|bf16] [--repeats N]
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from liif_cli.geometry.axis import AxisMap
 from liif_cli.models.decoders import lmliif
 from liif_cli.models.decoders.liif import LIIF
 from liif_cli.models.decoders.lmliif import LMLIIF
+from liif_cli.models.device import PRECISION_DTYPES, PRODUCTS
 from tests.reference.plain import QUERIES, plain_liif
 
 CASES = [(2, 192), (3, 160), (4, 128), (8, 64), (16, 32), (20, 26)]
@@ -39,7 +42,8 @@ CASES = [(2, 192), (3, 160), (4, 128), (8, 64), (16, 32), (20, 26)]
 def mpx_a_second(decoder: LMLIIF, side: int, scale: int, repeats: int) -> float:
     """Output megapixels per second of CPU time, latent MLP included."""
     axis = AxisMap(side, side * scale)
-    feat = torch.randn(1, decoder.channels, side, side)
+    dtype = decoder.latent.linears[0].weight.dtype
+    feat = torch.randn(1, decoder.channels, side, side, dtype=dtype)
     whole = axis.slice(0, axis.n_out)
 
     def decode() -> None:
@@ -73,12 +77,17 @@ def plain_mpx_a_second(side: int, scale: int, repeats: int) -> float:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--precision", choices=["fp32", "bf16x3", "bf16"], default="fp32")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     decoder = LMLIIF(32).eval().requires_grad_(False)
-    print(f"float32, 1 thread, CPU time, medians; plain LIIF: {QUERIES} queries a chunk")
+    decoder.latent.to(PRECISION_DTYPES[options.precision])
+    decoder.products = PRODUCTS.get(options.precision, 0)
+    print(
+        f"{options.precision}, 1 thread, CPU time, medians; plain LIIF: {QUERIES} queries a chunk"
+    )
     print("Mpx/s                                             ratio to plain LIIF")
     print("scale   compiled  latent by torch  torch     plain    compiled  torch")
     for scale, side in CASES:

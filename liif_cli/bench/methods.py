@@ -26,7 +26,6 @@ from liif_cli.bench.timed import Place, Timed, render_timed
 from liif_cli.errors import UsageError
 from liif_cli.geometry.cell import CLAMPED, SCALED, CellPolicy
 from liif_cli.models import DECODERS, checkpoint
-from liif_cli.models.device import PRECISION_DTYPES
 from liif_cli.models.loader import KERNELS, load_model, model_digest, shipped
 from liif_cli.models.model import Model
 
@@ -328,7 +327,7 @@ def _load(choice: Choice, name: str, place: Place) -> Method:
             digest,
             parameters=loaded.model.parameter_count,
         ),
-        loaded.model.in_precision(PRECISION_DTYPES[place.precision]),
+        loaded.in_precision(place.precision),
         place,
         SCALED if variant.via is not None else policy,
         variant.self_ensemble,

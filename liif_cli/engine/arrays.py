@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from liif_cli.io.gray import is_gray
 from liif_cli.io.refusals import check_finite
 from liif_cli.io.values import measure
 from liif_cli.models.device import PRECISION_DTYPES
-from liif_cli.models.loader import LoadedModel, load_model
+from liif_cli.models.loader import LoadedModel
 from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE
 from liif_cli.plan.plan import RenderPlan, RenderTask
@@ -88,8 +87,8 @@ def upscale_source(loaded: LoadedModel, source: Source, spec: RenderSpec) -> Pix
     """
     info = source.info
     device = resolve_device(spec.device)
-    precision = resolve_precision(spec.precision, device)
-    model = loaded.model.in_precision(PRECISION_DTYPES[precision])
+    precision = resolve_precision(spec.precision, device, loaded.model, np.dtype(info.dtype).name)
+    model = loaded.in_precision(precision)
     cell = (spec.cell or DEFAULT_CELL).of_model(loaded.largest_scale)
     spec = dataclasses.replace(spec, cell=cell if loaded.model.encoder is not None else SCALED)
     measured = measure(source)
@@ -129,22 +128,14 @@ def upscale_source(loaded: LoadedModel, source: Source, spec: RenderSpec) -> Pix
     plan = dataclasses.replace(plan, gray=gray)
     pixels = np.empty((*plan.region.shape, plan.channels), np.dtype(plan.dtype))
 
-    loading = threading.Lock()
-    exact: list[Model] = []
-
-    def in_fp32() -> Model:
-        with loading:
-            if not exact:
-                exact.append(load_model(spec.model, device, via=spec.via).model)
-            return exact[0]
-
     def render(task: RenderTask) -> None:
         try:
             _render(model, plan, task, source, pixels)
         except RenderError:
             if precision == "fp32":
                 raise
-            _render(in_fp32(), dataclasses.replace(plan, precision="fp32"), task, source, pixels)
+            exact = dataclasses.replace(plan, precision="fp32")
+            _render(loaded.in_precision("fp32"), exact, task, source, pixels)
 
     workers = max(1, min(plan.workers, os.cpu_count() or 1))
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -32,6 +32,7 @@ from liif_cli.engine.events import (
 )
 from liif_cli.engine.machine import (
     measure_machine,
+    other_automatic,
     resolve_device,
     resolve_precision,
 )
@@ -40,6 +41,7 @@ from liif_cli.engine.outputs import Outputs
 from liif_cli.engine.pool import JobThreads
 from liif_cli.engine.record import (
     OutputState,
+    Record,
 )
 from liif_cli.engine.results import BatchReport, one_line
 from liif_cli.engine.run import ALL_TASKS
@@ -63,7 +65,7 @@ from liif_cli.io.base import ImageInfo, Source, View
 from liif_cli.io.discover import Pair, discover_all, matching, unread
 from liif_cli.io.place import location
 from liif_cli.io.values import WHOLE, measure
-from liif_cli.models.device import PRECISION_DTYPES, has_bf16
+from liif_cli.models.device import PRECISION_DTYPES, PRODUCTS, has_bf16, matrix_code_here
 from liif_cli.models.loader import LoadedModel, load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE
@@ -193,16 +195,13 @@ class Batch:
         self.listen(BatchStarted(len(self.pairs)))
         marks.append(time.perf_counter())
         device = resolve_device(spec.device)
-        self.precision = resolve_precision(spec.precision, device)
         self.loaded: LoadedModel = load_model(spec.model, device, via=spec.via)
+        self.precision = resolve_precision(spec.precision, device, self.loaded.model)
         _check_cleanup(spec, self.loaded)
         self.spec = dataclasses.replace(spec, cell=_cell_policy(spec, self.loaded))
-        self.model = self.loaded.model.in_precision(PRECISION_DTYPES[self.precision])
-        if spec.precision == "auto" and device.type == "cpu" and has_bf16(device):
-            log.info("this processor has bfloat16: --precision bf16 is faster, and near fp32")
+        self.model = self.loaded.in_precision(self.precision)
         self._device = device
-        self._exact: Model | None = None
-        self._exact_lock = threading.Lock()
+        self._say_precision()
         marks.append(time.perf_counter())
         self._warm_up(device)
         marks.append(time.perf_counter())
@@ -228,10 +227,18 @@ class Batch:
 
     def exact(self) -> Model:
         """The network in fp32, loaded when it is first asked for."""
-        with self._exact_lock:
-            if self._exact is None:
-                self._exact = load_model(self.spec.model, self._device, via=self.spec.via).model
-            return self._exact
+        return self.loaded.in_precision("fp32")
+
+    def _say_precision(self) -> None:
+        """Which instructions for bfloat16 are used, and which could be, for ``-v``."""
+        if self._device.type != "cpu":
+            return
+        if self.precision in PRODUCTS and matrix_code_here():
+            log.info("matrix instructions (AMX) run in %s what they can", self.precision)
+        elif self.precision == "bf16x3":
+            log.info("bf16x3 is computed in float32: there are no matrix instructions for it here")
+        if self.spec.precision == "auto" and has_bf16(self._device):
+            log.info("this processor has bfloat16: --precision bf16 is faster, and near fp32")
 
     def listen(self, event: Event) -> None:
         """Pass an event on, one thread at a time."""
@@ -284,18 +291,21 @@ class Batch:
             mask=info.mask,
         )
         out_shape = self.spec.size.output_shape(info.height, info.width)
-        cost = model_cost(
-            self.model,
-            AxisMap(info.height, out_shape[0]),
-            AxisMap(info.width, out_shape[1]),
-            tile=self.spec.tile or TILE,
-            sample_bytes=PRECISION_DTYPES[self.precision].itemsize,
-        )
         outputs = [
             self.outputs.facts(pair.output(name), name) for name in self._formats(pair, info.format)
         ]
+        precision = resolve_precision(
+            self.spec.precision, self._device, self.loaded.model, facts.dtype
+        )
 
         def planned(outputs: list[OutputFacts], resume: Cut | None = None) -> RenderPlan:
+            cost = model_cost(
+                self.loaded.in_precision(precision),
+                AxisMap(info.height, out_shape[0]),
+                AxisMap(info.width, out_shape[1]),
+                tile=self.spec.tile or TILE,
+                sample_bytes=PRECISION_DTYPES[precision].itemsize,
+            )
             return make_plan(
                 self.spec,
                 facts,
@@ -303,13 +313,21 @@ class Batch:
                 cost,
                 self.machine,
                 model_digest=self.loaded.digest,
-                precision=self.precision,
+                precision=precision,
                 resume=resume,
             )
 
         plan = planned(outputs)
         begun = Unfinished.read(location(plan.output))
-        gray = measured.gray if measured.gray is not None else remembered_gray(plan, begun)
+        record = Record.read(location(plan.output))
+        if self.spec.precision == "auto":
+            before = begun.identity if begun is not None else record.identity if record else {}
+            if other_automatic(before, plan.identity()):
+                precision = before["precision"]
+                plan = planned(outputs)
+        gray = measured.gray
+        if gray is None:
+            gray = remembered_gray(plan, begun, record)
         plan = dataclasses.replace(plan, gray=bool(gray))
         if begun is not None and not begun.difference(plan, self.spec.tile):
             plan = planned([output for output in outputs if output.path == plan.output], begun.cut)

@@ -26,11 +26,13 @@ def model_cost(
         column_bytes, band_bytes = getattr(encoder, "bands_bytes", lambda: (0, 0))()
         if hasattr(encoder, "in_float32"):
             activation = 4
+    # the first layer's result in float32, beside feat
+    feat_bytes = sample_bytes if activation == sample_bytes else sample_bytes + activation
     weights = sum(p.numel() for p in encoder.parameters()) if encoder is not None else 0
     return ModelCost(
         radius=(model.radius(rows), model.radius(cols)),
         encode_bytes=encode_bytes * activation // 4,
-        feat_bytes=int(encoder.channels) * sample_bytes if encoder is not None else 0,  # type: ignore[arg-type]
+        feat_bytes=int(encoder.channels) * feat_bytes if encoder is not None else 0,  # type: ignore[arg-type]
         column_bytes=column_bytes * activation // 4,
         band_bytes=band_bytes,
         bands_only=getattr(encoder, "bands_only", False),

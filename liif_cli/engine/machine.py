@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import psutil
 import torch
 
 from liif_cli import __version__
 from liif_cli.errors import UsageError
+from liif_cli.models.device import PRODUCTS, matrix_code_here
+from liif_cli.models.model import Model
 from liif_cli.plan.memory import default_allowed
 from liif_cli.plan.spec import Machine, RenderSpec
 
@@ -44,11 +48,38 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> str:
-    """The precision behind "auto": fp32 on the CPU, fp16 on an accelerator."""
+AUTOMATIC = ("fp32", "bf16x3")
+"""Precisions that "auto" takes on a CPU: results differ by one 8-bit level, of few samples."""
+
+
+def resolve_precision(
+    name: str, device: torch.device, model: Model | None = None, dtype: str = "uint8"
+) -> str:
+    """The precision behind "auto".
+
+    On an accelerator fp16. On a CPU fp32, or, for images of 8 bits where the processor's matrix
+    instructions make ``model`` quicker, bf16x3; without a model fp32, which all machines have.
+    """
     if name != "auto":
         return name
-    return "fp32" if device.type == "cpu" else "fp16"
+    if device.type != "cpu":
+        return "fp16"
+    quicker = model is not None and dtype == "uint8" and model.has_matrix_code
+    return "bf16x3" if quicker else "fp32"
+
+
+def other_automatic(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two identities of an output differ in nothing but the precision that "auto" took.
+
+    What another machine made, or began, is not made anew for the instructions of this one.
+
+    Args:
+        before: of what is there.
+        now: of the plan, in one of ``AUTOMATIC``; whether the input is gray does not matter.
+    """
+    precisions = {before.get("precision"), now.get("precision")}
+    rest = (before.keys() | now.keys()) - {"precision", "gray"}
+    return precisions == set(AUTOMATIC) and all(before.get(key) == now.get(key) for key in rest)
 
 
 def numerics_of(device: torch.device, precision: str) -> dict[str, str]:
@@ -66,6 +97,8 @@ def numerics_of(device: torch.device, precision: str) -> dict[str, str]:
         "numba": _version("numba"),
         "cpu": "plain" if capability in ("DEFAULT", "NO AVX") else "fma",
     }
+    if device.type == "cpu" and precision in PRODUCTS and matrix_code_here():
+        numerics["cpu"] = "amx"
     if device.type != "cpu":
         numerics["gpu"] = torch.cuda.get_device_name(device)
     return numerics

@@ -17,7 +17,6 @@ from liif_cli.engine.samples import to_pixels
 from liif_cli.engine.sampling import Sampling, WindowRenderer
 from liif_cli.geometry.axis import AxisMap
 from liif_cli.geometry.window import Window
-from liif_cli.models.device import PRECISION_DTYPES
 from liif_cli.models.loader import load_model
 from liif_cli.models.model import Model
 from liif_cli.plan.plan import RenderPlan
@@ -31,8 +30,7 @@ MEASURED_TILE = 256
 
 @lru_cache(maxsize=1)
 def _model(name: str, via: Fraction | None, device: str, precision: str) -> Model:
-    model: Model = load_model(name, torch.device(device), via=via).model
-    return model.in_precision(PRECISION_DTYPES[precision]).told(0.0)
+    return load_model(name, torch.device(device), via=via).in_precision(precision).told(0.0)
 
 
 @lru_cache(maxsize=64)

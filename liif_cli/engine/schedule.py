@@ -221,7 +221,7 @@ class Scheduler:
                 return ImageRun(
                     plan,
                     source,
-                    batch.model,
+                    batch.loaded.in_precision(plan.precision),
                     batch.listen,
                     self.stop,
                     batch.exact,

@@ -12,7 +12,7 @@ from typing import Any
 from liif_cli.engine.record import Record, differences
 from liif_cli.errors import OutputError
 from liif_cli.io.atomic import cover, is_partial
-from liif_cli.io.place import ObjectPath, is_object, location
+from liif_cli.io.place import ObjectPath, is_object
 from liif_cli.io.scratch import run_folder
 from liif_cli.io.tilestore import TileStore, is_draft
 from liif_cli.plan.plan import Cut, RenderPlan
@@ -124,19 +124,21 @@ class Unfinished:
         return "; ".join(changes)
 
 
-def remembered_gray(plan: RenderPlan, found: Unfinished | None) -> bool | None:
+def remembered_gray(
+    plan: RenderPlan, begun: Unfinished | None, record: Record | None
+) -> bool | None:
     """Whether the input was found to be gray by who made what lies at the output or beside it.
 
     Args:
         plan: of the same output; its own ``gray`` does not matter.
-        found: the half-rendered store there.
+        begun: the half-rendered store there.
+        record: that of the output there.
 
     Returns:
         None where nobody looked, or at another input.
     """
-    record = Record.read(location(plan.output))
     before = [(record.identity, record.gray)] if record is not None else []
-    before += [(found.identity, None)] if found is not None else []
+    before += [(begun.identity, None)] if begun is not None else []
     for identity, looked in before:
         gray = identity.get("gray", looked)
         now = plan.identity()

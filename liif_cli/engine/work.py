@@ -91,7 +91,9 @@ def make_plan_file(
     pairs = matching(pairs, spec.include, spec.exclude)
     spec = dataclasses.replace(spec, include=(), exclude=())
     device = resolve_device(spec.device)
+    # "auto" is what all machines that may work on it have
     precision = resolve_precision(spec.precision, device)
+    spec = dataclasses.replace(spec, precision=precision)
     loaded = load_model(spec.model, device, via=spec.via)
     plan = PlanFile(
         input=_relative(input, at),

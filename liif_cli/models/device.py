@@ -13,7 +13,14 @@ import torch
 
 log = logging.getLogger(__name__)
 
-PRECISION_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PRECISION_DTYPES = {
+    "fp32": torch.float32,
+    "bf16x3": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+PRODUCTS = {"bf16x3": 3, "bf16": 1}
+"""Products of bfloat16 for one of float32, where a precision uses matrix instructions for them."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -71,3 +78,12 @@ def has_bf16(device: torch.device) -> bool:
     # "flags" on x86, "Features" on ARM; the same for every core
     flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
     return bool(_BF16_FLAGS & set(flags.split()))
+
+
+def matrix_code_here() -> bool:
+    """Whether kernels of matrix instructions run here: numba is installed and the CPU has AMX."""
+    if find_spec("numba") is None:
+        return False
+    from liif_cli.models import amx
+
+    return amx.available()

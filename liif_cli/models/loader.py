@@ -6,7 +6,8 @@ Only ``load_model`` imports torch: a batch whose outputs are all finished needs 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -34,13 +35,30 @@ WEIGHTS = Path(liif_cli.__file__).parent / "weights"
 class LoadedModel:
     """A network ready to render: eval mode, channels last, no gradients.
 
-    ``digest`` is the hexadecimal SHA-256 of its weights file; ``card`` its model card.
+    ``digest`` is the hexadecimal SHA-256 of its weights file; ``card`` its model card; ``again``
+    loads the network once more.
     """
 
     model: Model
     name: str
     digest: str
     card: Mapping[str, Any] = field(default_factory=dict)
+    again: Callable[[], Model] | None = field(default=None, compare=False)
+    _made: dict[str, Model] = field(default_factory=dict, compare=False, repr=False)
+    _making: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    def in_precision(self, precision: str) -> Model:
+        """The network in a run's precision: the one that was loaded, and others loaded when asked.
+
+        Raises:
+            CheckpointError: the weights file was there, and cannot be read any more.
+        """
+        with self._making:
+            if precision not in self._made:
+                again = self.again if self._made else None
+                model = self.model if again is None else again()
+                self._made[precision] = model.in_precision(precision)
+            return self._made[precision]
 
     @property
     def largest_scale(self) -> float:
@@ -113,7 +131,13 @@ def load_model(
     model = loaded.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if via is not None:
         model = via_model(model, via)
-    return LoadedModel(model, path.stem, model_digest(name_or_path), loaded.card)
+    return LoadedModel(
+        model,
+        path.stem,
+        model_digest(name_or_path),
+        loaded.card,
+        again=lambda: load_model(name_or_path, device, via=via).model,
+    )
 
 
 def _weights_path(name_or_path: str) -> Path:

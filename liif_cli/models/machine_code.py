@@ -26,7 +26,8 @@ from llvmlite import binding
 log = logging.getLogger(__name__)
 
 _SHARED = [
-    Path(__file__).with_name(name) for name in ("vectors.py", "winograd.py", "winograd_kernel.py")
+    Path(__file__).with_name(name)
+    for name in ("vectors.py", "winograd.py", "winograd_kernel.py", "amx.py", "amx_kernel.py")
 ]
 """What the kernels' sources are compiled with."""
 _ROOT = Path(__file__).parents[2]
@@ -166,9 +167,16 @@ def _keep(code: MachineCode, name: str, source: Path) -> None:
 
 def target() -> tuple[str, str]:
     """The processor that code is compiled for (numba's settings may name it), and its features."""
-    name = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
+    name = os.environ.get("NUMBA_CPU_NAME") or _host_name()
     features = os.environ.get("NUMBA_CPU_FEATURES")
     return name, _host_features() if features is None else features
+
+
+# asking the processor takes a virtual machine 40 us, and packing weights asks for each matrix
+@cache
+def _host_name() -> str:
+    name: str = binding.get_host_cpu_name()
+    return name
 
 
 @cache

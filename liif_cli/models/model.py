@@ -15,6 +15,7 @@ from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import DECODERS, ENCODERS
 from liif_cli.models.base import Decoder, Encoder
 from liif_cli.models.decoders.via import Via
+from liif_cli.models.device import PRECISION_DTYPES, PRODUCTS
 
 TOLD_KEPT = 8
 """Networks for as many levels of loss are kept: half a megabyte each for the small ones."""
@@ -145,30 +146,43 @@ class Model(nn.Module):
             return self.lossy.told(cleanup)
         return ToldModel(self, cleanup)
 
-    def in_precision(self, dtype: torch.dtype) -> Model:
-        """The model in a run's precision, in place.
+    def in_precision(self, precision: str) -> Model:
+        """The model in a run's precision, one of ``PRECISION_DTYPES``, in place.
 
         On a CPU the parts that encoder and decoder name in ``in_float32`` stay as they are: what is
         compiled for float32, and takes the results of a lower precision, and what loses by it.
         """
+        dtype = PRECISION_DTYPES[precision]
         kept = [] if dtype == torch.float32 else self._in_float32()
         self.to(dtype)
         for value, exact in kept:
             value.data = exact
+        for part in self._parts():
+            if hasattr(part, "products"):
+                part.products = PRODUCTS.get(precision, 0)  # type: ignore[assignment]
         return self
+
+    def _parts(self) -> list[nn.Module]:
+        """Encoders and decoders, those for lossy images included."""
+        decoder = cast(nn.Module, getattr(self.decoder, "inner", self.decoder))
+        own = [decoder] if self.encoder is None else [self.encoder, decoder]
+        return own if self.lossy is None else [*own, *self.lossy._parts()]
+
+    @property
+    def has_matrix_code(self) -> bool:
+        """Whether this processor's matrix instructions make it quicker in "bf16x3"."""
+        return any(getattr(part, "has_matrix_code", False) for part in self._parts())
 
     def _in_float32(self) -> list[tuple[nn.Parameter, torch.Tensor]]:
         """What stays in float32 on a CPU, and its values."""
-        decoder = getattr(self.decoder, "inner", self.decoder)
         values = [
             value
-            for owner in (self.encoder, decoder)
+            for owner in self._parts()
             for part in getattr(owner, "in_float32", ())
             for value in part.parameters()
             if value.device.type == "cpu"
         ]
-        of_lossy = self.lossy._in_float32() if self.lossy is not None else []
-        return [*((value, value.data) for value in values), *of_lossy]
+        return [(value, value.data) for value in values]
 
     def _apply(self, *args: Any, **kwargs: Any) -> Model:
         # told networks hold weights of the device and type that the model had

@@ -165,3 +165,18 @@ def copy_numbers(context, source, target, count):
         return context.get_dummy_value()
 
     return types.void(source, target, count), generate
+
+
+@intrinsic
+def zero_numbers(context, target, count):
+    """Set numbers to 0, a multiple of ``VECTOR``."""
+
+    def generate(context, builder, signature, args):
+        target, count = args
+        step = ir.Constant(count.type, VECTOR)
+        zero = ir.Constant(ir.VectorType(target.type.pointee, VECTOR), [0.0] * VECTOR)
+        with cgutils.for_range_slice(builder, step.type(0), count, step) as (index, _):
+            builder.store(zero, vector_at(builder, target, index), align=ALIGN)
+        return context.get_dummy_value()
+
+    return types.void(target, count), generate

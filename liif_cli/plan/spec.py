@@ -25,7 +25,7 @@ FORMAT_ALIASES = {
 """Other words for the same."""
 COMPRESSIONS = ("auto", "deflate", "zstd", "lzw", "jpeg", "png", "lossy", "lossless", "none")
 PYRAMIDS = ("auto", "subifd", "pages", "none")
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16x3", "bf16", "fp16")
 TILE_RANGE = (64, 8192)
 WHOLE_INPUT_PIXELS = 1 << 30
 """Inputs above are taken for decompression bombs where the whole file must be decoded."""
@@ -40,7 +40,8 @@ class RenderSpec:
         model: name of a shipped model or of an interpolation kernel, or a weights file's path.
         format: one of ``FORMATS``.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: one of ``PRECISIONS``; auto is fp32 on the CPU, fp16 on an accelerator.
+        precision: one of ``PRECISIONS``; auto is fp32 on the CPU, bf16x3 for 8 bits on one
+            with AMX, fp16 on an accelerator.
         cell: the pixel size told to the network; None is the default policy.
         via: scale at which the network is asked, with Lanczos from there; None asks it directly.
         tile: side of a rendered tile in output pixels; None chooses.

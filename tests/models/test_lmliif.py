@@ -183,7 +183,7 @@ def test_a_model_in_half_precision_keeps_the_render_mlp_exact_on_a_cpu(path: str
     pixels = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     exact = {level: render_array(model, pixels, (50, 60), cleanup=level) for level in (0, 40)}
     for one in (model, via_model(model, 2)):
-        assert one.in_precision(torch.bfloat16) is one
+        assert one.in_precision("bf16") is one
         for key, value in model.state_dict().items():
             kept = any(f".{part}." in f".{key}" for part in ("render", "head"))
             assert value.dtype == (torch.float32 if kept else torch.bfloat16), key
@@ -194,8 +194,7 @@ def test_a_model_in_half_precision_keeps_the_render_mlp_exact_on_a_cpu(path: str
         assert 0 < abs(rough - expected).max() < 0.02
     # and back, as far as the lower precision has left it
     assert all(
-        value.dtype == torch.float32
-        for value in model.in_precision(torch.float32).state_dict().values()
+        value.dtype == torch.float32 for value in model.in_precision("fp32").state_dict().values()
     )
 
 

@@ -54,8 +54,8 @@ DEVICE_BAND_CODES = 1 << 16
 @dataclass(frozen=True)
 class LMLIIFLatent:
     """Feat (1, C, h, w) of a window, channels last; the image (3, h, w) where the model has the
-    skip; the cell (2,), float32 (float64 beside feat of float64); the latent MLP's weights as the
-    compiled kernel takes them, where it does."""
+    skip; the cell (2,), float32 (float64 beside feat of float64); the latent MLP's compiled code,
+    and the weights as it takes them, where it does."""
 
     feat: torch.Tensor
     image: torch.Tensor | None
@@ -101,6 +101,7 @@ class LMLIIF(LocalEnsemble):
             raise ValueError(f"code, width and depth are 1 or more, got {code}, {width}, {depth}")
         self.code, self.width, self.depth = code, width, depth
         self.modulations = code + 2 * depth * width
+        self.products = 0
         self.latent = MLP(self.code_channels + self.cell_channels, self.modulations, latent_hidden)
         self.render = MLP(code + 2 + self.cell_channels, 3, [width] * depth)
 
@@ -170,24 +171,36 @@ class LMLIIF(LocalEnsemble):
         return (of_code, bias + of_cell[0], None) if len(cell) == 1 else (of_code, bias, of_cell)
 
     def _compiled_latent(self) -> Any:
-        """The module of the latent MLP's compiled kernel, None where torch runs it."""
+        """The latent MLP's compiled code, None where torch runs it."""
+        compiled = compiled_latent() if self.feat_unfold else None
+        if compiled is None:
+            return None
+        kinds = [compiled]
+        if self.products:
+            kinds.insert(0, matrix_latent(self.products))
+        return next((kind for kind in kinds if kind.takes(*self._latent_kind())), None)
+
+    def _latent_kind(self) -> tuple[int, list[int], torch.dtype, torch.device]:
+        """Channels, widths, type and device of the latent MLP."""
         layers = self.latent.linears
         weight = layers[0].weight
         widths = [layer.out_features for layer in layers]
+        return self.channels, widths, weight.dtype, weight.device
+
+    @property
+    def has_matrix_code(self) -> bool:
+        """Whether matrix instructions run the latent MLP in "bf16x3"."""
         compiled = compiled_latent() if self.feat_unfold else None
-        takes = compiled is not None and compiled.takes(
-            self.channels, widths, weight.dtype, weight.device
-        )
-        return compiled if takes else None
+        return compiled is not None and bool(matrix_latent(3).takes(*self._latent_kind()))
 
     def _packed_latent(self, feat: torch.Tensor, cell: torch.Tensor) -> Any:
-        """The latent MLP's weights for the compiled kernel, None where torch runs it."""
+        """The latent MLP's compiled code, and weights for it; None where torch runs it."""
         first, *others = self.latent.linears
         compiled = self._compiled_latent() if feat.dtype == first.weight.dtype else None
         if compiled is None:
             return None
         of_code, bias, _ = self._latent_first(cell[None])
-        return compiled.packed(of_code, bias, others)
+        return compiled, compiled.packed(of_code, bias, others)
 
     def _first_layer(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """The render MLP's first weights of the short code, of rel, of cell: (width, ...)."""
@@ -251,9 +264,8 @@ class LMLIIF(LocalEnsemble):
     ) -> torch.Tensor:
         """Modulations (rows, cols, ...) of a part of the window's codes."""
         if latent.packed is not None:
-            made: torch.Tensor = compiled_latent().modulate(
-                latent.feat[0], latent.packed, rows, cols
-            )
+            code, packed = latent.packed
+            made: torch.Tensor = code.modulate(latent.feat[0], packed, rows, cols)
             return made
         height, width = latent.feat.shape[2:]
         reach = int(self.feat_unfold)
@@ -433,3 +445,10 @@ def compiled_latent() -> Any:
         "liif_cli.models.decoders.latent_compiled",
         "the latent MLP of lmliif runs with torch, at two thirds of the speed",
     )
+
+
+def matrix_latent(products: int) -> Any:
+    """The latent MLP by matrix instructions, with that many products for one of float32."""
+    from liif_cli.models.decoders.latent_amx import LatentMLP
+
+    return LatentMLP(products)

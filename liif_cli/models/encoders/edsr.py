@@ -63,6 +63,7 @@ class EDSR(nn.Module):
         self.radius = 2 * n_resblocks + 2
         self.res_scale = res_scale
         self.takes_cleanup = cleanup
+        self.products = 0
         if cleanup:
             self.told = MLP(1, TOLD, [TOLD])
 
@@ -76,7 +77,7 @@ class EDSR(nn.Module):
             added: torch.Tensor = compiled.add_body(
                 shallow, list(self._convs())[1:], self.res_scale
             )
-            return added
+            return lowered(added, lower)
         if not told and in_bands(image, self.channels, lower):
             return self._in_bands(image)
         shallow = self.head(image)
@@ -104,14 +105,28 @@ class EDSR(nn.Module):
         return (self.head,)
 
     def _compiled(self) -> Any:
-        """The module of compiled code for the layers behind the first, None where torch runs them.
+        """Compiled code for the layers behind the first, None where torch runs them.
 
-        It goes through them depth first as well, with half of the multiplications.
+        It goes through them depth first as well, with half of the multiplications, or with matrix
+        instructions.
         """
         compiled = compiled_body()
+        if compiled is None:
+            return None
         weight = next(self.body.parameters())
-        takes = compiled is not None and compiled.takes(self.channels, weight.dtype, weight.device)
-        return compiled if takes else None
+        kinds = [compiled]
+        if self.products:
+            kinds.insert(0, matrix_body(self.products))
+        takes = (self.channels, weight.dtype, weight.device)
+        return next((kind for kind in kinds if kind.takes(*takes)), None)
+
+    @property
+    def has_matrix_code(self) -> bool:
+        """Whether matrix instructions run the layers behind the first in "bf16x3"."""
+        weight = next(self.body.parameters())
+        return compiled_body() is not None and bool(
+            matrix_body(3).takes(self.channels, weight.dtype, weight.device)
+        )
 
     def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
         """Feat of large images, depth first; see ``models.bands``."""
@@ -155,6 +170,7 @@ class EDSR(nn.Module):
                     state[f"{key}.weight"] = weight * factor[0, :, None, None, None]
                     state[f"{key}.bias"] = state[f"{key}.bias"] * factor[0] + offset[0]
         plain.load_state_dict(state, assign=True)
+        plain.products = self.products
         placed: EDSR = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed.eval().requires_grad_(False)
 
@@ -194,3 +210,10 @@ def compiled_body() -> Any:
     return with_numba(
         "liif_cli.models.encoders.edsr_compiled", "edsr encodes with torch, at half the speed"
     )
+
+
+def matrix_body(products: int) -> Any:
+    """The body by matrix instructions, with that many products for one of float32."""
+    from liif_cli.models.encoders.edsr_amx import Body
+
+    return Body(products)
