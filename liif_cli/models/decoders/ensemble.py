@@ -138,15 +138,35 @@ def axis_members(axis: AxisSlice, local_ensemble: bool) -> AxisMembers:
     return AxisMembers(index[order], code[order], rel[order], weight[order])
 
 
-def bilinear(
-    image: torch.Tensor, rows: AxisSlice, cols: AxisSlice, local_ensemble: bool
-) -> torch.Tensor:
-    """The LR image (3, h, w) blended with the ensemble's weights: (3, len(rows), len(cols))."""
-    for axis in (cols, rows):
-        members = axis_members(axis, local_ensemble)
-        low, high = int(members.code[0]), int(members.code[-1]) + 1
-        weights = np.zeros((high - low, len(axis)), np.float32)
-        weights[members.code - low, members.index] = members.weight
-        # transposed twice: columns first, then rows, and (3, rows, cols) again
-        image = (image[..., low:high] @ upload(weights, image.device).to(image)).mT
-    return image
+def add_bilinear(
+    colours: torch.Tensor,
+    image: torch.Tensor,
+    rows: AxisSlice,
+    cols: AxisSlice,
+    local_ensemble: bool,
+) -> None:
+    """Add the LR image, blended with the ensemble's weights, to the colours of a tile.
+
+    Args:
+        colours: (len(rows), len(cols), 3), contiguous; added to.
+        image: (3, h, w).
+        rows: of the tile.
+        cols: of the tile.
+        local_ensemble: see ``LocalEnsemble``.
+    """
+    (top, of_rows), (left, of_cols) = (
+        _blend(axis, local_ensemble, colours) for axis in (rows, cols)
+    )
+    window = image[:, top : top + len(of_rows), left : left + len(of_cols)].to(colours)
+    # columns first, of the few rows of the LR grid; what is large is written once
+    across = (window @ of_cols).permute(1, 2, 0).reshape(len(of_rows), -1)
+    colours.view(len(rows), -1).addmm_(of_rows.mT, across)
+
+
+def _blend(axis: AxisSlice, local_ensemble: bool, like: torch.Tensor) -> tuple[int, torch.Tensor]:
+    """The first code that an axis asks for, and weights (codes from there, pixels)."""
+    members = axis_members(axis, local_ensemble)
+    low, high = members.code_range
+    weights = np.zeros((high - low, len(axis)), np.float32)
+    weights[members.code - low, members.index] = members.weight
+    return low, upload(weights, like.device).to(like)

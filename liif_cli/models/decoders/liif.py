@@ -24,8 +24,8 @@ from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import (
     AxisMembers,
     LocalEnsemble,
+    add_bilinear,
     axis_members,
-    bilinear,
     members_by_side,
 )
 from liif_cli.models.device import upload
@@ -161,9 +161,10 @@ class LIIF(LocalEnsemble):
         self, planes: torch.Tensor, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice
     ) -> torch.Tensor:
         """Planes (3, height, width), and the image where the model has the skip, as pixels."""
+        colours = planes.permute(1, 2, 0).contiguous()
         if latent.image is not None:
-            planes += bilinear(latent.image.to(planes.dtype), rows, cols, self.local_ensemble)
-        return planes.permute(1, 2, 0).contiguous()
+            add_bilinear(colours, latent.image, rows, cols, self.local_ensemble)
+        return colours
 
     def _query_blocks(self, latent: LIIFLatent, rows: AxisSlice, cols: AxisSlice) -> torch.Tensor:
         """Planes (3, len(rows), len(cols)) by blocks that stay in a core's cache."""

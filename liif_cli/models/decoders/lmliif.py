@@ -30,8 +30,8 @@ from liif_cli.models.blocks import MLP
 from liif_cli.models.decoders.ensemble import (
     AxisMembers,
     LocalEnsemble,
+    add_bilinear,
     axis_members,
-    bilinear,
 )
 from liif_cli.models.device import upload, with_numba
 from liif_cli.models.members import TrainMembers
@@ -255,8 +255,7 @@ class LMLIIF(LocalEnsemble):
             modulation = self._window_modulation(latent, band, (left, right))
             answer(modulation, row_members.of_codes(*band), colours)
         if latent.image is not None:
-            image = latent.image.to(colours.dtype)
-            colours += bilinear(image, rows, cols, self.local_ensemble).permute(1, 2, 0)
+            add_bilinear(colours, latent.image, rows, cols, self.local_ensemble)
         return colours
 
     def _window_modulation(

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from liif_cli.geometry.axis import AxisMap, AxisSlice
 from liif_cli.models.base import Published
 from liif_cli.models.blocks import MLP
-from liif_cli.models.decoders.ensemble import bilinear
+from liif_cli.models.decoders.ensemble import add_bilinear
 from liif_cli.models.device import upload
 from liif_cli.models.members import MembersKind, TrainMembers
 
@@ -117,8 +117,7 @@ class MetaSR(nn.Module):
         answer = self._query_codes if on_cpu else self.query_dense
         colours = answer(latent, rows, cols)
         if latent.image is not None:
-            image = latent.image.to(colours.dtype)
-            colours += bilinear(image, rows, cols, local_ensemble=True).permute(1, 2, 0)
+            add_bilinear(colours, latent.image, rows, cols, local_ensemble=True)
         return colours
 
     def _fold_by_position(self) -> torch.Tensor:
