@@ -11,11 +11,12 @@ resident memory are those of the process (wait4). ``busy`` is CPU time over wall
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from liif_cli.engine.machine import cores
 from liif_cli.io import open_source
 from liif_cli.models.loader import DEFAULT_MODEL
+
+_LAUNCH = """
+import json, os, sys, time
+begun = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+spent = time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+os.write(int(sys.argv[1]), json.dumps([status, *spent]).encode())
+"""
+"""Runs a command from a process that holds nothing: a new process's peak begins at its parent's."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,15 @@ def measure(command: list[str]) -> Cost:
     Raises:
         SystemExit: it failed.
     """
-    start = time.perf_counter()
-    pid = os.posix_spawnp(command[0], command, os.environ)
-    _, status, usage = os.wait4(pid, 0)
-    wall = time.perf_counter() - start
+    reading, writing = os.pipe()
+    launch = [sys.executable, "-S", "-c", _LAUNCH, str(writing), *command]
+    subprocess.run(launch, check=True, pass_fds=[writing])
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        status, wall, cpu, peak = json.load(told)
     if status != 0:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Cost(wall, cpu, peak)
 
 
 def liif(photo: Path, output: Path, size: str, model: str) -> Cost:

@@ -6,7 +6,7 @@ change the time, so that they are random here), in plain torch, in tiles of 512 
 and by libvips and OpenCV. Printed are seconds per megapixel of input and of output, what that is
 against liif, and the peak memory of a process that does no more than that. Networks are timed on
 one tile of the photo, or a few, after one that does not count: some would take an hour. Their start
-is not in their time; liif's is.
+is not in their time; that of liif and of the libraries is.
 
     pip install spandrel
     python -m benchmarks.peers [--photo FILE] [--size 1024x768] [--scales 2,4] [--tiles 1]
@@ -32,6 +32,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.end_to_end import measure
+from liif_cli.bench.timed import process_peak
 from liif_cli.models.loader import DEFAULT_MODEL
 
 TILE, BORDER = 512, 16
@@ -65,6 +66,20 @@ PEERS = {
         lambda s: {"num_in_ch": 3, "num_out_ch": 3, "upscale": s, "feature_channels": 48},
     ),
 }
+LIBRARIES = {
+    "libvips, cubic": """
+import sys, pyvips
+image = pyvips.Image.new_from_file(sys.argv[1])
+image.resize(int(sys.argv[3]), kernel="cubic").write_to_file(sys.argv[2])
+""",
+    "OpenCV, cubic": """
+import sys, cv2
+image = cv2.imread(sys.argv[1])
+size = [side * int(sys.argv[3]) for side in image.shape[1::-1]]
+cv2.imwrite(sys.argv[2], cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+""",
+}
+"""Whole programs in Python."""
 COMPACT = {"num_feat": 64, "num_conv": 32}
 CHILD = "--as-peer"
 
@@ -111,9 +126,10 @@ def report(photo: Path, scale: int, tiles: int, model: str, folder: Path) -> Non
     for name in PEERS:
         found = child(name, photo, scale, tiles)
         rows.append((name, found["seconds"] / found["mpx"], found["peak"] / 2**20))
-    for name, tool in (("libvips, cubic", "vips"), ("OpenCV, cubic", "opencv")):
-        found = child(tool, photo, scale, tiles)
-        rows.append((name, found["seconds"] / found["mpx"], found["peak"] / 2**20))
+    for name, script in LIBRARIES.items():
+        target = str(folder / "library.png")
+        cost = measure([sys.executable, "-c", script, str(photo), target, str(scale)])
+        rows.append((name, cost.wall / pixels, cost.peak / 2**20))
     print(f"\nx{scale} of {width}x{height}, {psutil.cpu_count()} cores")
     print(f"{'':34}{'s / Mpx in':>12}{'s / Mpx out':>13}{'against liif':>14}{'MiB':>8}")
     for name, seconds, peak in rows:
@@ -140,26 +156,8 @@ def child(name: str, photo: Path, scale: int, tiles: int) -> dict[str, float]:
 
 def as_peer(name: str, photo: Path, scale: int, tiles: int) -> dict[str, float]:
     """Time one peer: seconds, megapixels of input, peak bytes."""
-    import resource
-
-    if name == "vips":
-        import pyvips
-
-        begun = time.perf_counter()
-        image = pyvips.Image.new_from_file(str(photo))
-        image.resize(scale, kernel="cubic").write_to_file(str(photo.with_name("vips.png")))
-        seconds, mpx = time.perf_counter() - begun, image.width * image.height / 1e6
-    elif name == "opencv":
-        begun = time.perf_counter()
-        pixels = cv2.imread(str(photo))
-        size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
-        large = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(photo.with_name("cv.png")), large)
-        seconds, mpx = time.perf_counter() - begun, pixels.shape[0] * pixels.shape[1] / 1e6
-    else:
-        seconds, mpx = network_seconds(name, photo, scale, tiles)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "mpx": mpx, "peak": peak}
+    seconds, mpx = network_seconds(name, photo, scale, tiles)
+    return {"seconds": seconds, "mpx": mpx, "peak": process_peak()}
 
 
 def network_seconds(name: str, photo: Path, scale: int, tiles: int) -> tuple[float, float]:
