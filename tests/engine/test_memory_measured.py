@@ -100,7 +100,7 @@ def noise(path: Path, shape: tuple[int, ...], dtype: str) -> Path:
         ("shipped", (900, 1200), "4", 2, "uint16", "o.zarr"),
         ("shipped", (300, 400), "12", 2, "float32", "o.tif"),
         ("edsr-baseline-liif", (300, 400), "2", 2, "uint8", "o.png"),
-        ("edsr-baseline-metasr", (500, 600), "3", 2, "uint8", "o.png"),
+        ("edsr-baseline-metasr", (800, 900), "3", 2, "uint8", "o.png"),
         ("rdn-lmliif", (200, 260), "3", 2, "uint8", "o.png"),
         ("bicubic", (1500, 2000), "4", 2, "uint8", "o.tif"),
     ],
