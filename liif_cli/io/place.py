@@ -202,8 +202,14 @@ class ObjectPath(PosixPath):
         """
         import obstore
 
-        with _errors(self):
-            meta = obstore.head(_store(self.scheme, self.bucket), self.key)
+        try:
+            with _errors(self):
+                meta = obstore.head(_store(self.scheme, self.bucket), self.key)
+        except PlaceError as error:
+            if not _TRANSIENT.search(str(error.strerror)):
+                # an answer to HEAD has no body, in which the server would say why; that to GET has
+                self.read_range(0, 1)
+            raise
         changed = int(meta["last_modified"].timestamp() * 1e9)
         return ObjectStat(int(meta["size"]), changed, meta["e_tag"] or "")
 
