@@ -11,7 +11,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from liif_cli.models.amx import ACROSS, DEPTH, DOWN, SIDE
-from liif_cli.models.vectors import ALIGN, VECTOR, plus, rectified, vector_at
+from liif_cli.models.vectors import (
+    ALIGN,
+    VECTOR,
+    behind,
+    inlined,
+    plus,
+    rectified,
+    vector_at,
+)
 
 _BYTE, _WORD, _LONG = ir.IntType(8), ir.IntType(16), ir.IntType(64)
 _MATRIX_BYTES = 64 * SIDE
@@ -277,3 +285,56 @@ def computing(products: int, finish: Finish) -> Any:
         return context.get_dummy_value()
 
     return compute
+
+
+def layers_of(products: int, *, rectify: bool) -> tuple[Any, Any]:
+    """The functions of compiled code for an MLP's layers, of ``DOWN`` rows of values at a time.
+
+    The first takes and gives parts; its result is rectified. The second is for the last layer,
+    which gives float32, rectified if asked.
+    """
+    to_hide, to_answer = Finish(products, rectify=True), Finish(0, rectify=rectify, keep=True)
+    hide, answer = computing(products, to_hide), computing(products, to_answer)
+    end_hide, end_answer = finishing(to_hide), finishing(to_answer)
+    kinds = 2 if products == 3 else 1
+    inline = inlined()
+
+    @inline
+    def hidden_layer(
+        space, starts, low, pixel, columns, depth, weights, taps, sums, target, width, count
+    ):
+        """The parts of a rectified layer of ``DOWN`` rows; ``taps`` are of the weights."""
+        group = kinds * taps * depth * DEPTH * ACROSS // 2
+        bias = behind(weights, width // ACROSS * group)
+        low_out, turn = DOWN * width // 2, 0
+        done = (sums, bias, sums, sums, target, width, ACROSS, 0)
+        for out in range(0, width, ACROSS):
+            into = behind(sums, turn * DOWN * ACROSS)
+            of_outs = behind(weights, out // ACROSS * group)
+            hide(space, starts, low, pixel, columns, depth, of_outs, into, low_out, done)
+            done = (
+                into, behind(bias, out), sums, sums, behind(target, out // 2), width, ACROSS, count
+            )  # fmt: skip
+            turn = 1 - turn
+        end_hide(low_out, done)
+
+    @inline
+    def last_layer(space, start, depth, weights, sums, result, width, outs, count):
+        """The last layer of ``count`` rows, float32."""
+        pixel = depth * DEPTH // 2
+        group = kinds * depth * DEPTH * ACROSS // 2
+        bias = behind(weights, width // ACROSS * group)
+        low, turn = DOWN * pixel, 0
+        done = (sums, bias, sums, result, result, outs, ACROSS, 0)
+        for out in range(0, width, ACROSS):
+            into = behind(sums, turn * DOWN * ACROSS)
+            of_outs = behind(weights, out // ACROSS * group)
+            answer(space, (start,), low, pixel, 1, depth, of_outs, into, low, done)
+            done = (
+                into, behind(bias, out), sums, behind(result, out), result,
+                outs, min(ACROSS, outs - out), count,
+            )  # fmt: skip
+            turn = 1 - turn
+        end_answer(low, done)
+
+    return hidden_layer, last_layer

@@ -12,9 +12,11 @@ import torch
 
 pytest.importorskip("numba")
 
+from liif_cli.geometry.axis import AxisMap
 from liif_cli.models import amx, machine_code
-from liif_cli.models.decoders import latent_amx
+from liif_cli.models.decoders import latent_amx, liif_amx
 from liif_cli.models.decoders.latent_amx import LatentMLP
+from liif_cli.models.decoders.liif import LIIF
 from liif_cli.models.device import matrix_code_here
 from liif_cli.models.encoders import edsr_amx
 from liif_cli.models.encoders.edsr_amx import Body
@@ -240,6 +242,63 @@ def test_bits_do_not_depend_on_which_codes_are_asked_for(products: int) -> None:
 
 
 @needs_amx
+@pytest.mark.parametrize("rows", [1, 31, 32, 33, 200])
+@pytest.mark.parametrize("widths", [(32, 32), (64, 96, 32), (256, 256, 256, 256), (512, 64)])
+def test_hidden_layers_are_those_of_torch(widths: tuple[int, ...], rows: int) -> None:
+    torch.manual_seed(2)
+    layers = [torch.nn.Linear(*pair).requires_grad_(False) for pair in itertools.pairwise(widths)]
+    values = torch.rand(rows, widths[0])
+    expected = values.double()
+    for layer in layers:
+        expected = (expected @ layer.weight.double().T + layer.bias.double()).relu()
+    assert liif_amx.takes(widths, torch.float32, CPU)
+    hidden = liif_amx.HiddenLayers(layers)
+    made = hidden(values)
+    torch.testing.assert_close(made.double(), expected, rtol=0, atol=3e-5)
+    # a row's bits do not depend on the others, nor on what was computed before
+    assert torch.equal(hidden(values[-1:].contiguous()), made[-1:])
+
+
+@needs_amx
+@pytest.mark.parametrize("hidden", [(32, 32), (64, 32, 96), (256, 256, 256, 256)])
+def test_liif_answers_as_in_float32(hidden: tuple[int, ...]) -> None:
+    torch.manual_seed(3)
+    decoder = LIIF(8, hidden=hidden, skip="bilinear").eval().requires_grad_(False)
+    assert decoder.has_matrix_code
+    feat = torch.randn(1, 8, 9, 11)
+    rows, cols = AxisMap(9, 31), AxisMap(11, 40)
+    part = rows.slice(3, 29), cols.slice(0, 40)
+
+    def colours() -> torch.Tensor:
+        latent = decoder.prepare(feat[:, :3], feat, (rows.cell, cols.cell))
+        return decoder.query(latent, *part)
+
+    expected = colours()
+    decoder.products = 3
+    made = colours()
+    assert not torch.equal(made, expected)
+    torch.testing.assert_close(made, expected, rtol=0, atol=3e-5)
+
+
+@needs_amx
+def test_hidden_layers_that_torch_runs() -> None:
+    for widths, dtype in (
+        ((32,), torch.float32),
+        ((32, 40), torch.float32),
+        ((32, liif_amx.MOST_WIDTH + 32), torch.float32),
+        ((32, 32), torch.float64),
+    ):
+        assert not liif_amx.takes(widths, dtype, CPU)
+    decoder = LIIF(8, hidden=(40, 24)).eval()
+    assert not decoder.has_matrix_code
+    feat, axis = torch.randn(1, 8, 6, 6), AxisMap(6, 20)
+    latent = decoder.prepare(feat[:, :3], feat, (axis.cell, axis.cell))
+    expected = decoder.query(latent, axis.slice(0, 20), axis.slice(0, 20))
+    decoder.products = 3
+    assert torch.equal(decoder.query(latent, axis.slice(0, 20), axis.slice(0, 20)), expected)
+
+
+@needs_amx
 def test_they_are_shared_with_torch() -> None:
     # oneDNN sets the registers as well, and remembers how
     torch.manual_seed(0)
@@ -293,10 +352,10 @@ def test_what_they_do_not_take() -> None:
 @needs_amx
 @pytest.mark.slow
 def test_the_machine_code_asks_for_nothing_of_numba() -> None:
-    from liif_cli.models.decoders import latent_amx_kernel
+    from liif_cli.models.decoders import latent_amx_kernel, liif_amx_kernel
     from liif_cli.models.encoders import edsr_amx_kernel
 
-    for module in (latent_amx_kernel, edsr_amx_kernel):
+    for module in (latent_amx_kernel, liif_amx_kernel, edsr_amx_kernel):
         for kind in amx.KINDS.values():
             asks_for = module.compiled(kind).asks_for
             assert [name for name in asks_for if not name.startswith(machine_code._HARMLESS)] == []

@@ -12,14 +12,7 @@ from typing import Any
 from numba import types
 
 from liif_cli.models.amx import ACROSS, DEPTH, DOWN, KINDS
-from liif_cli.models.amx_kernel import (
-    Finish,
-    computing,
-    configure,
-    finishing,
-    release,
-    splitting,
-)
+from liif_cli.models.amx_kernel import configure, layers_of, release, splitting
 from liif_cli.models.machine_code import Compiled
 from liif_cli.models.vectors import behind, compile_kernel, inlined, number_at
 
@@ -33,53 +26,13 @@ def compiled(kind: str) -> Compiled:
 
 def _modulate(products: int) -> Any:
     split = splitting(products)
-    to_rectify, to_answer = Finish(products, rectify=True), Finish(0, keep=True)
-    hide, answer = computing(products, to_rectify), computing(products, to_answer)
-    end_hide, end_answer = finishing(to_rectify), finishing(to_answer)
+    hidden_layer, last_layer = layers_of(products, rectify=False)
     kinds = 2 if products == 3 else 1
     inline = inlined()
 
     @inline
     def padded(width):
         return (width + ACROSS - 1) // ACROSS * ACROSS
-
-    @inline
-    def hidden_layer(
-        space, starts, low, pixel, columns, depth, weights, taps, sums, target, width, count
-    ):
-        """The parts of a rectified layer of ``DOWN`` codes; ``taps`` are of the weights."""
-        group = kinds * taps * depth * DEPTH * ACROSS // 2
-        bias = behind(weights, width // ACROSS * group)
-        low_out, turn = DOWN * width // 2, 0
-        done = (sums, bias, sums, sums, target, width, ACROSS, 0)
-        for out in range(0, width, ACROSS):
-            into = behind(sums, turn * DOWN * ACROSS)
-            of_outs = behind(weights, out // ACROSS * group)
-            hide(space, starts, low, pixel, columns, depth, of_outs, into, low_out, done)
-            done = (
-                into, behind(bias, out), sums, sums, behind(target, out // 2), width, ACROSS, count
-            )  # fmt: skip
-            turn = 1 - turn
-        end_hide(low_out, done)
-
-    @inline
-    def last_layer(space, start, depth, weights, sums, result, width, outs, count):
-        """The last layer of ``count`` codes, float32."""
-        pixel = depth * DEPTH // 2
-        group = kinds * depth * DEPTH * ACROSS // 2
-        bias = behind(weights, width // ACROSS * group)
-        low, turn = DOWN * pixel, 0
-        done = (sums, bias, sums, result, result, outs, ACROSS, 0)
-        for out in range(0, width, ACROSS):
-            into = behind(sums, turn * DOWN * ACROSS)
-            of_outs = behind(weights, out // ACROSS * group)
-            answer(space, (start,), low, pixel, 1, depth, of_outs, into, low, done)
-            done = (
-                into, behind(bias, out), sums, behind(result, out), result,
-                outs, min(ACROSS, outs - out), count,
-            )  # fmt: skip
-            turn = 1 - turn
-        end_answer(low, done)
 
     def modulate(sizes, config, feat_at, weights_at, space_at, result_at):
         """Set the latent MLP's result for a rectangle of codes.

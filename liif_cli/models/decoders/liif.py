@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -96,6 +97,12 @@ class LIIF(LocalEnsemble):
             skip=skip,
         )
         self.imnet = MLP(self.code_channels + 2 + self.cell_channels, 3, hidden)
+        self.products = 0
+
+    @property
+    def has_matrix_code(self) -> bool:
+        """Whether matrix instructions run the hidden layers in "bf16x3"."""
+        return matrix_hidden(self.imnet) is not None
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
         """The first layer's map, which the convolution lays out as it is kept, and the image."""
@@ -246,6 +253,18 @@ class LIIF(LocalEnsemble):
         return (colours * members.weight[..., None]).sum(2)
 
 
+def matrix_hidden(imnet: MLP) -> Any:
+    """The module that runs the layers between the first and the last, None where torch does."""
+    if find_spec("numba") is None:
+        return None
+    from liif_cli.models.decoders import liif_amx
+
+    first, *others = imnet.linears
+    widths = [layer.out_features for layer in (first, *others[:-1])]
+    takes = liif_amx.takes(widths, first.weight.dtype, first.weight.device)
+    return liif_amx if takes else None
+
+
 def _on(device: torch.device, *arrays: np.ndarray[Any, Any]) -> list[torch.Tensor]:
     return [upload(array, device) for array in arrays]
 
@@ -287,7 +306,10 @@ class _Kernel:
         _, of_rel, _ = decoder._first_weights()
         self.of_rel_y, self.of_rel_x = of_rel.to(self.out_dtype).unbind(1)
         self.block_rows = block_rows(decoder.imnet)
-        self.hidden = [_HiddenLayer(layer, self.block_rows) for layer in layers[:-1]]
+        code = matrix_hidden(decoder.imnet) if decoder.products == 3 else None
+        self.matrix = code.HiddenLayers(layers[:-1]) if code is not None else None
+        own = [] if self.matrix is not None else layers[:-1]
+        self.hidden = [_HiddenLayer(layer, self.block_rows) for layer in own]
         self.last = layers[-1].weight if layers else None
         # the weights of a pixel add up to 1, so the last bias is added once
         self.last_bias = (layers[-1].bias if layers else first.bias.new_zeros(3)).to(self.out_dtype)
@@ -329,6 +351,8 @@ class _Kernel:
         torch.add(self.gathered, of_row[:, None], out=current.view(count, self.pairs, self.width))
         if self.last is not None:
             current.relu_()
+        if self.matrix is not None:
+            current = self.matrix(current)
         for number, layer in enumerate(self.hidden, start=1):
             current = layer(current, self.buffers[number % 2])
         if self.last is None:
