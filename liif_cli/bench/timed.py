@@ -41,7 +41,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Place:
-    """Where networks run. ``threads`` is of the CPU; ``precision`` fp32, fp16 or bf16."""
+    """Where networks run. ``threads`` is of the CPU; ``precision`` fp32, bf16x3, bf16, fp16."""
 
     device: torch.device
     threads: int

@@ -71,7 +71,14 @@ from liif_cli.models.model import Model
 from liif_cli.plan.cutting import TILE
 from liif_cli.plan.plan import Cut, RenderPlan
 from liif_cli.plan.planner import make_plan
-from liif_cli.plan.spec import WHOLE_INPUT_PIXELS, InputFacts, Machine, OutputFacts, RenderSpec
+from liif_cli.plan.spec import (
+    WHOLE_INPUT_PIXELS,
+    InputFacts,
+    Machine,
+    ModelCost,
+    OutputFacts,
+    RenderSpec,
+)
 
 log = logging.getLogger(__name__)
 
@@ -298,14 +305,9 @@ class Batch:
             self.spec.precision, self._device, self.loaded.model, facts.dtype
         )
 
+        cost = self._cost(info, out_shape, precision)
+
         def planned(outputs: list[OutputFacts], resume: Cut | None = None) -> RenderPlan:
-            cost = model_cost(
-                self.loaded.in_precision(precision),
-                AxisMap(info.height, out_shape[0]),
-                AxisMap(info.width, out_shape[1]),
-                tile=self.spec.tile or TILE,
-                sample_bytes=PRECISION_DTYPES[precision].itemsize,
-            )
             return make_plan(
                 self.spec,
                 facts,
@@ -324,6 +326,7 @@ class Batch:
             before = begun.identity if begun is not None else record.identity if record else {}
             if other_automatic(before, plan.identity()):
                 precision = before["precision"]
+                cost = self._cost(info, out_shape, precision)
                 plan = planned(outputs)
         gray = measured.gray
         if gray is None:
@@ -341,6 +344,16 @@ class Batch:
             )
         replaces = begun.fingerprint if begun is not None and begun.half else ""
         return Draft(plan, info, looked=gray is not None, replaces=replaces)
+
+    def _cost(self, info: ImageInfo, out_shape: tuple[int, int], precision: str) -> ModelCost:
+        """What rendering an image at that size takes in that precision."""
+        return model_cost(
+            self.loaded.in_precision(precision),
+            AxisMap(info.height, out_shape[0]),
+            AxisMap(info.width, out_shape[1]),
+            tile=self.spec.tile or TILE,
+            sample_bytes=PRECISION_DTYPES[precision].itemsize,
+        )
 
     def _check_size(self, info: ImageInfo) -> None:
         """Refuse what may be a decompression bomb before a pixel of it is decoded.

@@ -54,8 +54,8 @@ ALL_TURNS = tuple(
 class Sampling:
     """Which points are asked for, and where the network runs.
 
-    ``cell`` is the policy of the pixel size told to the network; ``precision`` is fp32,
-    fp16 or bf16.
+    ``cell`` is the policy of the pixel size told to the network; ``precision`` is one
+    of ``PRECISION_DTYPES``.
     """
 
     rows: AxisMap
@@ -159,7 +159,7 @@ def render_array(
         cell: the pixel size told to the network: a policy, its text or a factor. "clamped" alone
             takes the published models' largest scale; ``CellPolicy.of_model`` that of a model.
         device: "cpu" or "cuda:N".
-        precision: fp32, fp16 or bf16.
+        precision: one of ``PRECISION_DTYPES``.
         tile: side of a query in output pixels.
         self_ensemble: average over the 8 flips and turns.
         cleanup: how lossy the image is, in [0, 100], for a model that can be told.

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 
 from liif_cli.models import machine_code
+from liif_cli.models.device import PRODUCTS
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ DOWN = 2 * SIDE
 ACROSS = 2 * SIDE
 """Channels out whose sums are in registers at once."""
 
-KINDS = {1: "bf16", 3: "bf16x3"}
+KINDS = {products: precision for precision, products in PRODUCTS.items()}
 """What a number of products is called."""
 
 _ASK_FOR_STATE, _TILE_DATA, _ARCH_PRCTL = 0x1023, 18, 158

@@ -10,8 +10,9 @@ from typing import Any
 
 from numba import types
 
-from liif_cli.models.amx import ACROSS, DEPTH, DOWN, KINDS
+from liif_cli.models.amx import ACROSS, DEPTH, DOWN
 from liif_cli.models.amx_kernel import configure, layers_of, release, splitting
+from liif_cli.models.device import PRODUCTS
 from liif_cli.models.machine_code import Compiled
 from liif_cli.models.vectors import behind, compile_kernel, number_at
 
@@ -19,7 +20,7 @@ from liif_cli.models.vectors import behind, compile_kernel, number_at
 def compiled(kind: str) -> Compiled:
     """Compiles ``hide`` for "bf16" or "bf16x3"."""
     numbers, indices = types.CPointer(types.float32), types.CPointer(types.int64)
-    function = _hide({name: products for products, name in KINDS.items()}[kind])
+    function = _hide(PRODUCTS[kind])
     return compile_kernel(function, (indices, numbers, numbers, numbers, numbers, numbers))
 
 

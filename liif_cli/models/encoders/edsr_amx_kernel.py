@@ -12,7 +12,7 @@ from typing import Any
 
 from numba import types
 
-from liif_cli.models.amx import ACROSS, DEPTH, DOWN, KINDS
+from liif_cli.models.amx import ACROSS, DEPTH, DOWN
 from liif_cli.models.amx_kernel import (
     Finish,
     computing,
@@ -21,6 +21,7 @@ from liif_cli.models.amx_kernel import (
     release,
     splitting,
 )
+from liif_cli.models.device import PRODUCTS
 from liif_cli.models.encoders.edsr_amx import KEPT
 from liif_cli.models.machine_code import Compiled
 from liif_cli.models.vectors import (
@@ -36,7 +37,7 @@ from liif_cli.models.vectors import (
 def compiled(kind: str) -> Compiled:
     """Compiles ``add_body`` for "bf16" or "bf16x3"."""
     numbers, indices = types.CPointer(types.float32), types.CPointer(types.int64)
-    function = _add_body({name: products for products, name in KINDS.items()}[kind])
+    function = _add_body(PRODUCTS[kind])
     return compile_kernel(function, (indices, numbers, numbers, numbers, numbers))
 
 
