@@ -118,7 +118,7 @@ def load(model: str = DEFAULT_MODEL, *, device: str = "auto", precision: str = "
 
     Args:
         model: a name of ``liif models``, or the path of a weights file.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto", "fp32", "bf16x3", "bf16" or "fp16".
 
     Raises:

@@ -14,13 +14,14 @@ import liif_cli
 from liif_cli.bench.results import Header
 from liif_cli.bench.timed import Place
 from liif_cli.engine.machine import cores
+from liif_cli.models.device import device_name
 
 
 def make_header(place: Place, options: dict[str, Any]) -> Header:
     """What this process runs on and with."""
     device = str(place.device)
-    if place.device.type == "cuda":
-        device += f" ({torch.cuda.get_device_name(place.device)})"
+    if place.device.type != "cpu":
+        device += f" ({device_name(place.device)})"
     return Header(
         cpu=cpu_name(),
         cores=cores(),

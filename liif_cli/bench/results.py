@@ -118,7 +118,7 @@ class Header:
         cpu: the processor's name.
         cores: cores that the process may use.
         threads: threads of torch.
-        device: "cpu", or "cuda:N" with the accelerator's name.
+        device: "cpu", or "cuda:N" or "mps" with the accelerator's name.
         versions: of liif, torch, numpy and Python.
         commit: of the source tree, None outside one.
         options: of the command line.

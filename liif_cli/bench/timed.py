@@ -21,6 +21,7 @@ from liif_cli.geometry.cell import CellPolicy
 from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.halo import read_window
 from liif_cli.geometry.window import Window
+from liif_cli.models.device import synchronise
 from liif_cli.models.model import Model
 
 LR_WINDOW = 512
@@ -49,8 +50,7 @@ class Place:
 
     def synchronise(self) -> None:
         """Wait for the device's work, so that the clock counts it."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronise(self.device)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ import torch
 
 from liif_cli import __version__
 from liif_cli.errors import UsageError
-from liif_cli.models.device import PRODUCTS, matrix_code_here
+from liif_cli.models.device import PRODUCTS, device_name, matrix_code_here
 from liif_cli.models.model import Model
 from liif_cli.plan.memory import default_allowed
 from liif_cli.plan.spec import Machine, RenderSpec
@@ -22,7 +22,7 @@ ACCELERATOR_WORKERS = 2
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of "auto", "cpu", "cuda" or "cuda:N".
+    """The device of "auto", "cpu", "cuda", "cuda:N" or "mps" (Apple's GPU, which auto leaves out).
 
     Raises:
         UsageError: there is no such device.
@@ -30,22 +30,28 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device("cuda:0" if name == "cuda" else name)
+        device = torch.device(f"{name}:0" if name in ("cuda", "mps") else name)
     except RuntimeError:
         device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UsageError("--device", got=repr(name), expected="auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError("--device", got=repr(name), expected="auto, cpu, cuda, cuda:N or mps")
+    cuda = device.type == "cuda"
+    count = torch.cuda.device_count() if cuda else int(_is_there(device))
     if (device.index or 0) >= count:
+        kind = "CUDA" if cuda else "MPS"
         raise UsageError(
             "--device",
             got=name,
-            expected=f"one of {count} CUDA devices"
+            expected=f"one of {count} {kind} devices"
             if count
-            else "cpu: there is no CUDA device here",
+            else f"cpu: there is no {kind} device here",
             cure="use --device auto",
         )
     return device
+
+
+def _is_there(device: torch.device) -> bool:
+    return device.type == "cpu" or torch.backends.mps.is_available()
 
 
 AUTOMATIC = ("fp32", "bf16x3")
@@ -57,14 +63,15 @@ def resolve_precision(
 ) -> str:
     """The precision behind "auto".
 
-    On an accelerator fp16. On a CPU fp32, or, for images of 8 bits where the processor's matrix
-    instructions make ``model`` quicker, bf16x3; without a model fp32, which all machines have.
+    On CUDA fp16. Elsewhere fp32, or, for images of 8 bits where a CPU's matrix instructions make
+    ``model`` quicker, bf16x3; without a model fp32, which all machines have.
     """
     if name != "auto":
         return name
-    if device.type != "cpu":
+    if device.type == "cuda":
         return "fp16"
-    quicker = model is not None and dtype == "uint8" and model.has_matrix_code
+    on_cpu = device.type == "cpu"
+    quicker = on_cpu and model is not None and dtype == "uint8" and model.has_matrix_code
     return "bf16x3" if quicker else "fp32"
 
 
@@ -100,7 +107,7 @@ def numerics_of(device: torch.device, precision: str) -> dict[str, str]:
     if device.type == "cpu" and precision in PRODUCTS and matrix_code_here():
         numerics["cpu"] = "amx"
     if device.type != "cpu":
-        numerics["gpu"] = torch.cuda.get_device_name(device)
+        numerics["gpu"] = device_name(device)
     return numerics
 
 

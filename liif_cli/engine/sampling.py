@@ -158,7 +158,7 @@ def render_array(
         out_shape: (height, width) of the result.
         cell: the pixel size told to the network: a policy, its text or a factor. "clamped" alone
             takes the published models' largest scale; ``CellPolicy.of_model`` that of a model.
-        device: "cpu" or "cuda:N".
+        device: "cpu", "cuda:N" or "mps".
         precision: one of ``PRECISION_DTYPES``.
         tile: side of a query in output pixels.
         self_ensemble: average over the 8 flips and turns.

@@ -26,13 +26,21 @@ _CPUINFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
-def upload(array: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
+def upload(
+    array: np.ndarray[Any, Any], device: torch.device, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     """An array as a tensor on ``device``; on the CPU it shares the array's memory.
 
-    An accelerator gets it from pinned memory: a copy from any other would wait for all the work
-    that is queued there, and every tile brings its axes along.
+    CUDA gets it from pinned memory: a copy from any other would wait for all the work that is
+    queued there, and every tile brings its axes along.
+
+    Args:
+        array: of any type that torch has.
+        device: where it goes.
+        dtype: of the result, the array's where None. Converted on the host, since not every device
+            has float64.
     """
-    host = torch.from_numpy(array)
+    host = torch.from_numpy(array).to(dtype=dtype)
     if device.type != "cuda":
         return host.to(device)
     # torch's allocator keeps the pinned copy until the stream has read it
@@ -68,10 +76,27 @@ def use_full_precision() -> None:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
 
+def device_name(device: torch.device) -> str:
+    """What an accelerator is sold as, "NVIDIA H100" or "Apple M2"."""
+    if device.type == "mps":
+        return torch.backends.mps.get_name()
+    return torch.cuda.get_device_name(device)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for all work that an accelerator was given; a CPU does it at once."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16, without which it only costs time."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
     if not _CPUINFO.exists():
         return False
     lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()

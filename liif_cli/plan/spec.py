@@ -39,7 +39,7 @@ class RenderSpec:
         size: wanted size or scale, and how it fits.
         model: name of a shipped model or of an interpolation kernel, or a weights file's path.
         format: one of ``FORMATS``.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: one of ``PRECISIONS``; auto is fp32 on the CPU, bf16x3 for 8 bits on one
             with AMX, fp16 on an accelerator.
         cell: the pixel size told to the network; None is the default policy.
@@ -158,7 +158,7 @@ class Machine:
         workers: threads that render at once.
         base_bytes: memory of the process with the model loaded, before any image.
         allowed_bytes: memory that the process may take.
-        device: where the network runs, "cpu" or "cuda:N".
+        device: where the network runs, "cpu", "cuda:N" or "mps".
         alone: the images of the run are fewer than its workers, so that one is best cut for all.
     """
 

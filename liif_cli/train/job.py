@@ -94,6 +94,9 @@ class TrainJob:
             )
         recipe = override(preset(preset_name), overrides)
         where = resolve_device(device)
+        if where.type == "mps":
+            # crops are drawn by float64, which it has not
+            raise UsageError("--device", got=device, expected="auto, cpu, cuda or cuda:N to train")
         start = load_model(init, torch.device("cpu")) if init else None
         if start is not None:
             with torch.device("meta"):

@@ -87,7 +87,7 @@ def device_option(command: F) -> F:
         type=types.DeviceType(),
         default="auto",
         show_default=True,
-        help="Where the network runs; auto takes an accelerator where there is one.",
+        help="Where the network runs; auto takes CUDA where there is any. mps is Apple's GPU.",
     )(command)
 
 

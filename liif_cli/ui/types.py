@@ -28,7 +28,7 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\
 _SCALE = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 MOST_VIA = 64
 """Largest scale of an image in between; beyond, nobody could tell it from the output."""
-_DEVICE = re.compile(r"auto|cpu|cuda(?::\d+)?")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(?::\d+)?")
 
 
 class _TextType(click.ParamType):  # type: ignore[type-arg]  # no generic before click 8.2
@@ -245,15 +245,15 @@ class SelectType(_TextType):
 
 
 class DeviceType(_TextType):
-    """auto, cpu, cuda or cuda:N; whether it is there is found out later."""
+    """auto, cpu, cuda, cuda:N or mps; whether it is there is found out later."""
 
-    name = "auto|cpu|cuda[:N]"
+    name = "auto|cpu|cuda[:N]|mps"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         text = str(value).strip().lower()
         if not _DEVICE.fullmatch(text):
             raise UsageError(
-                "--device", got=repr(value), expected="auto, cpu, cuda or cuda:N (N from 0)"
+                "--device", got=repr(value), expected="auto, cpu, cuda, cuda:N (N from 0) or mps"
             )
         return text
 

@@ -260,6 +260,15 @@ def test_wrong_usage(photos: Path, tmp_path: Path, args: list[str], words: str) 
     assert not (tmp_path / "t.safetensors").exists()
 
 
+def test_a_device_without_float64_is_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    result = train(photos, tmp_path / "t.safetensors", "--device", "mps")
+    assert result.exit_code == 2
+    assert "expected auto, cpu, cuda or cuda:N to train" in result.stderr
+
+
 def test_bf16_is_read_from_the_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

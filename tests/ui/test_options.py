@@ -47,14 +47,16 @@ def test_memory_that_is_none(text: str) -> None:
         convert(MemoryType(), text)
 
 
-@pytest.mark.parametrize("text", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "CUDA:1", " cpu "])
+@pytest.mark.parametrize(
+    "text", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "CUDA:1", " cpu ", "mps"]
+)
 def test_device(text: str) -> None:
     assert convert(DeviceType(), text) == text.strip().lower()
 
 
-@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:x", "cuda:-1", "mps", ""])
+@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:x", "cuda:-1", "mps:x", ""])
 def test_device_that_is_none(text: str) -> None:
-    with pytest.raises(UsageError, match="expected auto, cpu, cuda or cuda:N"):
+    with pytest.raises(UsageError, match="expected auto, cpu, cuda, cuda:N"):
         convert(DeviceType(), text)
 
 

@@ -99,5 +99,5 @@ def _bands(
         matrix = np.zeros((stop - start, last + 1 - first))
         row = np.nonzero(mask)[0]
         matrix[row, tap[mask] - first] = weights[start:stop][mask]
-        bands.append((start, stop, first - axis.offset, upload(matrix, like.device).to(like)))
+        bands.append((start, stop, first - axis.offset, upload(matrix, like.device, like.dtype)))
     return bands

@@ -169,4 +169,4 @@ def _blend(axis: AxisSlice, local_ensemble: bool, like: torch.Tensor) -> tuple[i
     low, high = members.code_range
     weights = np.zeros((high - low, len(axis)), np.float32)
     weights[members.code - low, members.index] = members.weight
-    return low, upload(weights, like.device).to(like)
+    return low, upload(weights, like.device, like.dtype)

@@ -184,7 +184,7 @@ class MetaSR(nn.Module):
         low, high = int(cols.corner[0]), int(cols.corner[-1]) + 1
         col_code = upload(cols.corner - low, device)
         of_col, of_row = (
-            upload(axis.rel_corner, device).to(weight.dtype)[:, None] * weight[:, number]
+            upload(axis.rel_corner, device, weight.dtype)[:, None] * weight[:, number]
             for number, axis in ((1, cols), (0, rows))
         )
         out = torch.empty(len(rows), len(cols), 3, dtype=out_dtype, device=device)
