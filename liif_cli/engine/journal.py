@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import socket
@@ -35,15 +36,15 @@ _REFRESH = 2.0
 class Entry:
     """What is known of one image: its output where there is one, and how often it failed.
 
-    ``done`` counts for as long as the output is there. ``begun`` and ``ended`` are seconds since
-    the epoch by its worker's clock, ``pixels`` those of the output.
+    ``done`` counts for as long as the output is there. ``begun`` and ``ended`` are of the latest
+    try, seconds since the epoch by its worker's clock, and ``ended`` is 0 while it lasts;
+    ``pixels`` are those of the output.
     """
 
     output: str = ""
     done: bool = False
     failures: int = 0
     error: str = ""
-    worker: str = ""
     begun: float = 0.0
     ended: float = 0.0
     pixels: int = 0
@@ -51,8 +52,45 @@ class Entry:
 
 @dataclass
 class _File:
+    """How far a file was read, and the beginning of a line that is not whole yet."""
+
     at: int = 0
     rest: bytes = b""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What became of an image: ``status`` is begun, failed, again, done or skipped."""
+
+    image: str
+    status: str
+    at: float
+    output: str = ""
+    pixels: int = 0
+    error: str = ""
+
+    @classmethod
+    def parsed(cls, text: bytes) -> _Line:
+        """Of JSON.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is none.
+        """
+        values: dict[str, Any] = parse_json(text)
+        image, status, at = str(values["image"]), str(values["status"]), float(values["at"])
+        if not math.isfinite(at):
+            raise ValueError
+        match status:
+            case "begun":
+                output, pixels = str(values["output"]), int(values["pixels"])
+                return cls(image, status, at, output=output, pixels=pixels)
+            case "failed":
+                return cls(image, status, at, error=str(values["error"]))
+            case "again":
+                return cls(image, status, at)
+            case "done" | "skipped":
+                return cls(image, status, at, output=str(values["output"]))
+        raise ValueError
 
 
 @dataclass
@@ -69,41 +107,52 @@ class Known:
         if not now and time.monotonic() - self._read_at < _REFRESH:
             return
         self._read_at = time.monotonic()
+        lines: list[_Line] = []
         with contextlib.suppress(FileNotFoundError):
-            if isinstance(self.folder, ObjectPath):
-                for path, stat in self.folder.objects():
-                    # an object is put again as it grows, and only ever grows
-                    if stat.st_size > self._files.setdefault(path.name, _File()).at:
-                        self._read(path.name)
-                return
-            for name in sorted(os.listdir(self.folder)):
-                if name.endswith(".jsonl"):
-                    self._read(name)
+            for name in self._grown():
+                lines += self._read(name)
+        # what one worker noted after another took it up again is in another file
+        for line in sorted(lines, key=lambda one: one.at):
+            self._take(line)
 
-    def _read(self, name: str) -> None:
-        state = self._files.setdefault(name, _File())
+    def _grown(self) -> list[str]:
+        """Names of the files that may have more lines than were read."""
+        if isinstance(self.folder, ObjectPath):
+            # an object is put again as it grows, and only ever grows
+            sizes = {path.name: stat.st_size for path, stat in self.folder.objects()}
+            return [name for name, size in sizes.items() if size > self._file(name).at]
+        return [name for name in os.listdir(self.folder) if name.endswith(".jsonl")]
+
+    def _file(self, name: str) -> _File:
+        return self._files.setdefault(name, _File())
+
+    def _read(self, name: str) -> list[_Line]:
+        """The new lines of a file; what is not one of ours is left out."""
+        state = self._file(name)
         with (self.folder / name).open("rb") as file:
             file.seek(state.at)
             new = file.read()
         state.at += len(new)
         *lines, state.rest = (state.rest + new).split(b"\n")
+        read: list[_Line] = []
         for line in lines:
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                self._take(parse_json(line), name.removesuffix(".jsonl"))
+                read.append(_Line.parsed(line))
+        return read
 
-    def _take(self, line: dict[str, Any], worker: str) -> None:
-        entry = self.entries.setdefault(str(line["image"]), Entry())
-        status, at = line["status"], float(line["at"])
-        entry.worker = worker
-        if status == "begun":
-            entry.begun, entry.output = at, str(line["output"])
-            entry.pixels = int(line["pixels"])
-        elif status == "failed":
-            entry.failures, entry.error, entry.ended = entry.failures + 1, str(line["error"]), at
-        elif status == "again":
-            entry.failures, entry.error = 0, ""
-        else:
-            entry.done, entry.output, entry.ended = True, str(line["output"]), at
+    def _take(self, line: _Line) -> None:
+        entry = self.entries.setdefault(line.image, Entry())
+        match line.status:
+            case "begun":
+                entry.begun, entry.ended = line.at, 0.0
+                entry.output, entry.pixels = line.output, line.pixels
+            case "failed":
+                entry.failures, entry.ended = entry.failures + 1, line.at
+                entry.error = line.error
+            case "again":
+                entry.failures, entry.error = 0, ""
+            case "done" | "skipped":
+                entry.done, entry.output, entry.ended = True, line.output, line.at
 
     def is_done(self, name: str, *, look: bool = True) -> bool:
         """Whether some worker finished it, and its output is there.
