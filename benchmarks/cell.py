@@ -93,7 +93,7 @@ def main() -> None:
     """Print a table a model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--names", type=Path, help="file of names in FOLDER, one a line")
+    parser.add_argument("--names", type=Path, help="file of names in FOLDER, one per line")
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--scales", default="2,3,4,6,8,12,18,24,30")
     parser.add_argument("--limits", default="3,4,6")

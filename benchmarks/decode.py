@@ -53,7 +53,7 @@ def cpu_seconds(job: Callable[[], object]) -> float:
 
 
 def gemm_rate() -> float:
-    """Multiply-adds a second of [512, 256] x [256, 256] with bias; median of 15."""
+    """Multiply-adds per second of [512, 256] x [256, 256] with bias; median of 15."""
     left, right, bias = torch.randn(512, 256), torch.randn(256, 256), torch.randn(256)
     out = torch.empty(512, 256)
 

@@ -4,7 +4,7 @@ LM-LIIF and LIIF (random weights, the paper's sizes) on noise features, the tile
 after the other:
 
 - decode: Mpx/s of the decoder alone;
-- GEMM: its multiply-adds a second as a share of those of a large square product in the same
+- GEMM: its multiply-adds per second as a share of those of a large square product in the same
   precision and run;
 - serial and pipelined: Mpx/s with the pixels as uint8 in host memory, each tile waited for, or
   through the ring of pinned buffers that rendering uses on CUDA (on a CPU both are the same).
@@ -58,7 +58,7 @@ def seconds_of(work: Callable[[], object], device: torch.device, least: float) -
 
 
 def gemm_macs(device: torch.device, dtype: torch.dtype, least: float) -> float:
-    """Multiply-adds a second of a large square product."""
+    """Multiply-adds per second of a large square product."""
     side = GEMM_SIDE[device.type]
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     return float(side**3) / seconds_of(lambda: left @ right, device, least)

@@ -153,7 +153,7 @@ def _command(folder: Path, report: Path) -> tuple[int, bool, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a line a format; 1 where anything was found."""
+    """Print a line per format; 1 where anything was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--count", type=int, default=2000, help="files of each format")
     parser.add_argument("--seed", type=int, default=0)

@@ -12,17 +12,17 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 3
 
-# control characters, ends of lines, what turns the direction of writing, bytes that are no UTF-8
+# control characters, ends of lines, what turns the direction of writing, bytes that are not UTF-8
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(text: object) -> str:
-    """Text for a terminal, a log or JSON: what could steer a terminal, or is no text, escaped.
+    """Text for a terminal, a log or JSON: what could steer a terminal, or is not text, escaped.
 
     File names may hold anything. Control characters become ``\\n``, ``\\x1b`` or ``\\u202e``, and a
-    byte that is no UTF-8 ``\\xff``; everything else stays. The result is one line that UTF-8 holds.
+    byte that is not UTF-8 ``\\xff``; everything else stays. The result is one line, and UTF-8.
     """
 
     def escaped(match: re.Match[str]) -> str:
@@ -78,7 +78,7 @@ class CheckpointError(LiifError):
 
 
 class RenderError(LiifError):
-    """A network that gave something that is no colour (NaN, infinity)."""
+    """A network that gave something that is not a colour (NaN, infinity)."""
 
 
 class TrainError(LiifError):

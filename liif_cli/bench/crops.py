@@ -35,7 +35,7 @@ Small enough that several fit side by side at 3 times their size.
 """
 
 HR, INPUT = "HR", "input"
-"""Names among a crop's files that are no methods'."""
+"""Names among a crop's files that are not methods'."""
 
 Pairing = Callable[[DataSet, float, BenchImage], Pair]
 

@@ -56,7 +56,7 @@ def write_html(report: BenchReport, folder: Path) -> Path:
     """
     path = folder / NAME
     text = page(report, folder).translate(_CONTROLS)
-    # errors: a file name may hold bytes that are no UTF-8, which the page shows as question marks
+    # errors: a file name may hold bytes that are not UTF-8, which the page shows as question marks
     write_atomically(path, text.encode("utf-8", errors="replace"))
     return path
 

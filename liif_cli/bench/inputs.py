@@ -178,7 +178,7 @@ def _unknown(part: str, text: str) -> UsageError:
 
 
 def describe(name: str) -> str:
-    """What a reader sees of a recipe's name; the name itself where it is none."""
+    """What a reader sees of a recipe's name; the name itself where it is not one of a recipe."""
     try:
         return parse_input(name).label
     except UsageError:

@@ -222,7 +222,7 @@ def parse_choices(
         choices in the order asked for, and a line for each name without weights.
 
     Raises:
-        UsageError: a name that nothing has, or a policy around something that is no network.
+        UsageError: a name that nothing has, or a policy around something that is not a network.
     """
     wanted = [*shipped(), "bicubic"] if methods is None else list(methods)
     choices: list[Choice] = []

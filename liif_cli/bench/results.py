@@ -207,7 +207,7 @@ class BenchReport:
         """The inverse of ``to_json``.
 
         Raises:
-            InputError: the dict is no report, or one of another version.
+            InputError: the dict is not a report, or is one of another version.
         """
         if data.get("version") != VERSION:
             raise InputError(

@@ -22,7 +22,7 @@ Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 FACTOR = 4
-"""Drawn pixels a pixel, along each axis."""
+"""Drawn pixels per pixel, along each axis."""
 
 LEAVES = [
     (0.86, 0.55, 0.17),

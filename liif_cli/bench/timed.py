@@ -65,7 +65,7 @@ def render_timed(
 ) -> Timed:
     """Upscale an image (h, w, 3) to ``out_shape``.
 
-    On a CPU the encoder uses all threads at once and the decoder a thread a tile, as the batch
+    On a CPU the encoder uses all threads at once and the decoder a thread per tile, as the batch
     does. Tiles and windows depend on the sizes alone, so that the colours do.
 
     Args:

@@ -6,9 +6,9 @@ over at any moment.
 
 A claim lies in the hidden folder beside its output, names its owner, and gets a new time of change
 every few seconds for as long as the owner runs. An owner is dead when it was a process of this
-machine that is no more, or when its claim has not changed for ``LEASE`` seconds of *this* process's
-clock: clocks of different machines are never compared. A process that was stopped looks dead, then;
-when it runs again, it finds its work done.
+machine that no longer exists, or when its claim has not changed for ``LEASE`` seconds of *this*
+process's clock: clocks of different machines are never compared. A process that was stopped looks
+dead, then; when it runs again, it finds its work done.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Owner:
 
     @property
     def ended(self) -> bool:
-        """Whether it is known to be no more, which only its own machine can tell."""
+        """Whether it is known to have ended, which only its own machine can tell."""
         return self.here and not _runs(self.pid, self.started)
 
 
@@ -197,7 +197,7 @@ class Claims:
             self._heart.join()
 
     def _dead(self, path: Path, owner: Owner) -> bool:
-        """Whether the owner is known to be no more, or gave no sign of life for the lease."""
+        """Whether the owner is known to have ended, or gave no sign of life for the lease."""
         if owner.ended:
             return True
         try:
@@ -308,7 +308,7 @@ def _started() -> float:
 
 
 def _runs(pid: int, started: float) -> bool:
-    """Whether the process is there, and is no later one of the same number."""
+    """Whether the process is there, and is not a later one of the same number."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:

@@ -74,7 +74,7 @@ class _Line:
         """Of JSON.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is none.
+            ValueError, KeyError, TypeError, AttributeError: it is not such a line.
         """
         values: dict[str, Any] = parse_json(text)
         image, status, at = str(values["image"]), str(values["status"]), float(values["at"])

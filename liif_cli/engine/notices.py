@@ -52,7 +52,7 @@ class Notices:
             except Exception:
                 continue  # it fails by itself, with its own message, when its turn comes
             change = aspect_change(shape, out_shape)
-            # a side that was rounded to whole pixels is no change of aspect that anyone asked for
+            # a side that was rounded to whole pixels is not a change of aspect that was asked for
             rounding = 1 / min(out_shape)
             if abs(change) > ASPECT_TOLERANCE + rounding:
                 wider = "wider" if change > 0 else "narrower"

@@ -363,7 +363,7 @@ class ImageRun:
 
     @contextmanager
     def _in_work_if_lost(self) -> Iterator[None]:
-        """What fails for want of the store is no error: another process finished or replaced it.
+        """What fails for want of the store is not an error: another process finished it or took it.
 
         Only one that took over the claim of this one, for want of a sign of life or while both
         removed that of a dead process, can have done so.

@@ -103,7 +103,7 @@ def full_scale(dtype: np.dtype[Any]) -> float:
 
 
 def not_finite(what: str) -> RenderError:
-    """The error of a network whose ``what`` are no numbers."""
+    """The error of a network whose ``what`` are not numbers."""
     return RenderError(
         "the network's output",
         got=f"NaN or infinity in its {what}",

@@ -332,7 +332,7 @@ class Scheduler:
         if self.stop.is_set() or run.cut:
             self._shares[run.input] = run.share()
             run.close()
-            # the process lives, so that this is no death
+            # the process lives, so that this is not a death
             self.batch.deaths.end(run.input)
             if run.error is not None:
                 self._fail(run.input, run.error)

@@ -58,7 +58,7 @@ class AxisMap:
 
     @property
     def scale(self) -> float:
-        """Output pixels an LR pixel."""
+        """Output pixels per LR pixel."""
         return self.n_out / self.n_in
 
     @property

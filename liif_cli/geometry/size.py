@@ -46,7 +46,7 @@ class SizeRequest:
         """Parse "WxH", "Wx", "xH", a width alone, "4k" (its long side), or a percentage.
 
         Raises:
-            UsageError: the text is no size, a side is 0, or it has more than nine digits.
+            UsageError: the text is not a size, a side is 0, or it has more than nine digits.
         """
         if text.strip().lower() in _LONG:
             return cls(long_side=_LONG[text.strip().lower()])
@@ -71,7 +71,7 @@ class SizeRequest:
         """Parse "S" (both axes), "Sx", "xS", "S%", or "SxS" (width, height).
 
         Raises:
-            UsageError: the text is no scale, a scale is 0, or it has more than nine digits.
+            UsageError: the text is not a scale, a scale is 0, or it has more than nine digits.
         """
         if match := _FACTOR.fullmatch(text.strip()):
             factor = Fraction(match[1]) / (100 if match[2] == "%" else 1)

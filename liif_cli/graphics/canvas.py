@@ -71,7 +71,7 @@ class Canvas:
     Args:
         size: height and width of the page.
         paper: its colour.
-        factor: drawn pixels a pixel along each axis; averaged by ``page``.
+        factor: drawn pixels per pixel along each axis; averaged by ``page``.
         smooth: antialiasing. A page without it has ``factor`` 1 and hard edges.
     """
 

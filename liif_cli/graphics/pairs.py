@@ -26,7 +26,7 @@ TEXT_SIZE = (192, 256)
 """Height and width of its LR pages."""
 
 DRAWN = 12
-"""Drawn pixels an LR pixel: divisible by 2, 3 and 4."""
+"""Drawn pixels per LR pixel: divisible by 2, 3 and 4."""
 
 SCALES = (2, 3, 4, 6)
 

@@ -35,7 +35,7 @@ class Style:
         paper: colour of the ground.
         ink: colour of the text on it.
         smooth: antialiasing.
-        factor: drawn pixels a pixel along each axis.
+        factor: drawn pixels per pixel along each axis.
     """
 
     rng: np.random.Generator

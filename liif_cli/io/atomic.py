@@ -63,7 +63,7 @@ def is_partial(path: Path) -> bool:
 
 
 def final_name(path: Path) -> Path:
-    """The name an unfinished output was meant to get; ``path`` itself if it is none."""
+    """The name an unfinished output was meant to get; ``path`` itself of anything else."""
     match = _PARTIAL.fullmatch(path.name)
     return path.with_name(_covered.get(match["name"], match["name"])) if match else path
 

@@ -54,7 +54,7 @@ class ImageInfo:
     """What is known of an image without reading its pixels.
 
     ``height`` and ``width`` are after the EXIF orientation is applied. ``channels`` counts all that
-    is stored for a pixel: 1 or 3 colours (gray, RGB), or 2, 4 and more bands that are no colours,
+    is stored for a pixel: 1 or 3 colours (gray, RGB), or 2, 4 and more bands that are not colours,
     and one more where ``alpha`` says that the last channel is straight alpha. ``icc`` is the
     embedded colour profile, ``exif`` the EXIF block without its "Exif" header, upright, ``xmp`` the
     XMP packet. ``resolution`` is (x, y) in pixels per inch where the file states it.

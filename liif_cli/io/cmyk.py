@@ -28,7 +28,7 @@ def srgb_profile() -> bytes:
 
 
 def to_rgb(ink: Pixels, profile: bytes | None) -> Pixels:
-    """sRGB pixels (h, w, 3) of inks (h, w, 4), both uint8 or uint16; 0 is no ink.
+    """sRGB pixels (h, w, 3) of inks (h, w, 4), both uint8 or uint16; 0 is without ink.
 
     With a profile, LittleCMS transforms perceptually. Without one, nobody knows what the inks look
     like: R = (1 - C)(1 - K), and so on, which is what viewers show.

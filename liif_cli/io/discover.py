@@ -323,7 +323,7 @@ def place_errors(what: str, path: Path) -> Iterator[None]:
 
 
 def _refuse_url(what: str, path: Path) -> None:
-    """A URL is no path, although the system would take it for one and make a folder of it.
+    """A URL is not a path, although the system would take it for one and make a folder of it.
 
     Raises:
         UsageError: it is one.

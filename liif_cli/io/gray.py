@@ -21,7 +21,7 @@ _PROBE = 64
 def is_gray(source: Source, *, bands: bool = False) -> bool:
     """Whether all three colours of an image are equal, to the bit, in every pixel.
 
-    Images of one colour, and bands that are no colours, need not be looked at: False. Colour under
+    Images of one colour, and bands that are not colours, need not be looked at: False. Colour under
     transparent pixels counts. A few small windows come first, so that most colour images are not
     read any further; a gray one is read as a whole, in windows of 16 MiB.
 

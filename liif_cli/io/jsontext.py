@@ -10,7 +10,7 @@ def parse_json(text: str | bytes) -> Any:
     """What ``json.loads`` gives.
 
     Raises:
-        ValueError: it is no JSON, or is nested deeper than the parser goes.
+        ValueError: it is not JSON, or is nested deeper than the parser goes.
     """
     try:
         return json.loads(text)

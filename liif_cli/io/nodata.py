@@ -1,7 +1,7 @@
 """Pixels that hold nothing: where they are, and what is made of them in a larger image.
 
-A GeoTIFF names a value that says "nothing was measured here" (GDAL's tag 42113). It is no colour:
-nothing may be interpolated from it, and where nothing was measured nothing appears.
+A GeoTIFF names a value that says "nothing was measured here" (GDAL's tag 42113). It is not a
+colour: nothing may be interpolated from it, and where nothing was measured nothing appears.
 """
 
 from __future__ import annotations

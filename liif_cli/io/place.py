@@ -1,4 +1,4 @@
-"""Places where bytes lie that are no folder of this machine: buckets, and servers of HTTP.
+"""Places where bytes lie that are not folders of this machine: buckets, and servers of HTTP.
 
 ``ObjectPath`` is a path whose files are objects: what takes a ``Path`` and only asks for its
 content, its size, its names or its presence takes one as well. Nothing of it is renamed, locked or

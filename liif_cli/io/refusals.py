@@ -46,7 +46,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is no regular file: opening a pipe or a device waits, or does something.
+    """Refuse what is not a regular file: opening a pipe or a device waits, or does something.
 
     Raises:
         InputError: it is none, or is not there.

@@ -114,7 +114,7 @@ class ShardedArray:
         from liif_cli.io.zarrstores import store_of
 
         try:
-            # with_config: the configuration is no part of the metadata
+            # with_config: the configuration is not part of the metadata
             array, writer = (
                 zarr.open_array(store, mode="r+").with_config(_CONFIG)
                 for store in (store_of(path), store_of(path, whole=True))
@@ -139,7 +139,7 @@ class ShardedArray:
     def has_shard(self, row: int, col: int) -> bool:
         """Whether the shard at (row, col) of the grid is done."""
         try:
-            # an empty file is no shard, but zarr reads it as black
+            # an empty file is not a shard, but zarr reads it as black
             return self.shard_path(row, col).stat().st_size > 0
         except FileNotFoundError:
             return False
@@ -220,7 +220,7 @@ class ShardedArray:
             pixels: (window.height, window.width, channels) of the array's dtype.
 
         Raises:
-            ValueError: the window is no shard, or the pixels do not fit it.
+            ValueError: the window is not a shard, or the pixels do not fit it.
             OutputError: permission, a full disk, or the store was moved or removed.
         """
         if pixels.shape != (*window.shape, self.channels) or pixels.dtype != self.dtype:

@@ -109,7 +109,7 @@ class TileStore:
             "provenance": dict(attributes or {}),
             _ARRAYS: {"0": file_digest(base.metadata_path)},
         }
-        # last: a group without its first array would be no store
+        # last: a group without its first array would not be a store
         if isinstance(path, ObjectPath):
             document = _with_digest({ATTRIBUTE: facts})
             with output_errors(path):
@@ -233,7 +233,7 @@ class TileStore:
 
     @property
     def lost(self) -> bool:
-        """Whether it is no more to be written: another process moved, removed or finished it."""
+        """Whether nobody may write it any more: another process moved, removed or finished it."""
         if isinstance(self.path, ObjectPath):
             try:
                 return not _draft_path(self.path).is_file()

@@ -85,7 +85,7 @@ def page(title: str, images: Sequence[Shown]) -> str:
 
 
 def _page(title: str, images: list[dict[str, Any]]) -> str:
-    # no text of a name may end the script; in ASCII, since a name may be no text at all
+    # no text of a name may end the script; in ASCII, since a name may not be text at all
     data = json.dumps(images).replace("<", "\\u003c")
     parts = {
         "TITLE": html.escape(printable(title)),

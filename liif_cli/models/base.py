@@ -59,7 +59,7 @@ class Decoder(Protocol):
         ...
 
     def prepare(self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]) -> Latent:
-        """Dense work on the LR grid, once a window.
+        """Dense work on the LR grid, once per window.
 
         Args:
             image: (1, 3, h, w), normalised to [-1, 1].

@@ -56,7 +56,7 @@ class ResBlock(nn.Module):
         res_scale: factor of the residual.
         told: length of the code by which both convolutions' results are scaled and shifted,
             channel by channel (FiLM, arXiv 1709.07871); 0 for none. The block starts as if there
-            were no code.
+            were not a code.
     """
 
     def __init__(self, n_feats: int, res_scale: float, told: int = 0) -> None:

@@ -180,7 +180,7 @@ def _load_published(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(
-            f"{path} is no published checkpoint",
+            f"{path} is not a published checkpoint",
             got=f"a {type(content).__name__}",
             expected="{'model': {'name', 'args', 'sd'}} of a LIIF or MetaSR network",
         )
@@ -194,7 +194,7 @@ def _load_published(path: Path) -> Checkpoint:
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is no published checkpoint",
+            f"{path} is not a published checkpoint",
             got=f"{type(error).__name__} {_one_line(error)} where its model should be",
             expected="{'model': {'name', 'args', 'sd'}} of a LIIF or MetaSR network",
         ) from error
@@ -266,7 +266,7 @@ def _check(path: Path, checkpoint: Checkpoint) -> None:
             )
         if not torch.isfinite(state[key]).all():
             raise CheckpointError(
-                f"{path}: its weights are no numbers",
+                f"{path}: its weights are not numbers",
                 got=f"NaN or infinity in {key}",
                 expected="finite weights",
                 cure="take an earlier checkpoint of that training",

@@ -73,7 +73,7 @@ class ModelSpec:
         """The inverse of ``to_json``.
 
         Raises:
-            CheckpointError: the dict is no spec.
+            CheckpointError: the dict is not a spec.
         """
         try:
             encoder, decoder = data["encoder"], data["decoder"]

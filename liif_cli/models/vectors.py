@@ -121,7 +121,7 @@ def vector_at(builder, base, index):
 
 
 def rectified(builder, value):
-    """LLVM: max(value, 0) of a vector; what is no number stays, as in torch."""
+    """LLVM: max(value, 0) of a vector; what is not a number stays, as in torch."""
     zero = ir.Constant(value.type, [0.0] * value.type.count)
     return builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
 

@@ -188,7 +188,7 @@ class RenderPlan:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """(rows, cols) output pixels an input pixel."""
+        """(rows, cols) output pixels per input pixel."""
         return self.rows.scale, self.cols.scale
 
     @property

@@ -85,7 +85,7 @@ class PlanFile:
         """The plan in a file.
 
         Raises:
-            UsageError: it is none, is of another version, or was changed by hand.
+            UsageError: it is not a plan, is of another version, or was changed by hand.
         """
         try:
             first, *rest = path.read_text(encoding="ascii").splitlines()
@@ -152,7 +152,7 @@ def spec_from_dict(found: Mapping[str, Any]) -> RenderSpec:
     """The inverse of ``spec_to_dict``.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError: it is not a spec.
     """
     values = {name: _FROM_JSON.get(name, lambda one: one)(value) for name, value in found.items()}
     return RenderSpec(**values)

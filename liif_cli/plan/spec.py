@@ -41,7 +41,7 @@ class RenderSpec:
         format: one of ``FORMATS``.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: one of ``PRECISIONS``; auto is fp32 on the CPU, bf16x3 for 8 bits on one
-            with AMX, fp16 on an accelerator.
+            with AMX, fp16 on CUDA.
         cell: the pixel size told to the network; None is the default policy.
         via: scale at which the network is asked, with Lanczos from there; None asks it directly.
         tile: side of a rendered tile in output pixels; None chooses.
@@ -110,10 +110,10 @@ class ModelCost:
 
     Attributes:
         radius: (rows, cols) LR pixels that an output pixel depends on, either side.
-        encode_bytes: peak bytes of encoding, an LR pixel.
-        latent_bytes: bytes of the latent and of making it, an LR pixel.
+        encode_bytes: peak bytes of encoding, per LR pixel.
+        latent_bytes: bytes of the latent and of making it, per LR pixel.
         encode_macs: multiply-adds of encoding, an LR pixel.
-        query_macs: multiply-adds an output pixel.
+        query_macs: multiply-adds per output pixel.
         query_bytes: peak bytes of one tile's query, its result included.
         exact_tiling: False when a pixel depends on the tile it is rendered in.
         takes_cleanup: whether it can be told how lossy an image is.

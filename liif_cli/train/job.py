@@ -153,7 +153,7 @@ class TrainJob:
 
         Raises:
             UsageError: names to hold out that are not there.
-            TrainError: no photo to train on, or a loss that is no number.
+            TrainError: no photo to train on, or a loss that is not a number.
             OutputError: a file cannot be written.
         """
         photos = load_photos(self.data, self.held_out, self.preset, say)

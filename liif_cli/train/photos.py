@@ -35,7 +35,7 @@ class PhotoSet:
 
 
 def read_names(path: Path) -> list[str]:
-    """The file names in a text file, one a line; blank lines and lines from # on are left out.
+    """The file names in a text file, one per line; blank lines and lines from # on are left out.
 
     Raises:
         UsageError: the file cannot be read or names nothing.
@@ -77,7 +77,7 @@ def load_photos(
             "--val",
             got=", ".join(unknown[:5]),
             expected=f"names of images in {folder}",
-            cure="list file names without a folder, one a line",
+            cure="list file names without a folder, one per line",
         )
     side_needed = preset.smallest_side
     photos = PhotoSet()
@@ -118,7 +118,7 @@ def read_photo(path: Path) -> Photo:
     try:
         if info.colours not in (1, 3):
             raise InputError(str(path), got=f"{info.colours} bands", expected="gray or RGB")
-        # what alpha hides is no part of a photo
+        # what alpha hides is not part of a photo
         pixels = source.read(Window.whole(info.height, info.width))[..., : info.colours]
     finally:
         source.close()

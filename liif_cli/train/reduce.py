@@ -1,4 +1,4 @@
-"""Reduction of crops as a matrix a sample: any of a few kernels, with a gaussian blur folded in."""
+"""Reduction of crops, a matrix per sample: one of a few kernels, a gaussian blur folded in."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def write_state(path: Path, preset: Preset, values: Mapping[str, Any]) -> None:
     """Write ``values`` under ``preset``; a crash or a full disk leaves the old file.
 
     Raises:
-        TrainError: a tensor of it is no number, so that the old file is the better one.
+        TrainError: a tensor of it is not a number, so that the old file is the better one.
         OutputError: a full disk, no permission.
     """
     for name, tensor in _tensors(values):

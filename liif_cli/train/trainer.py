@@ -124,7 +124,7 @@ class Trainer:
         A state that cannot be saved is said, and saved at the next turn.
 
         Raises:
-            TrainError: the loss or a weight is no number; the last good state stays on disk.
+            TrainError: the loss or a weight is not a number; the last good state stays on disk.
             OutputError: the last state cannot be saved.
             KeyboardInterrupt: asked to stop; the state is saved first.
         """
@@ -261,7 +261,7 @@ class Trainer:
         """Write the whole state; a crash or a full disk leaves the old one.
 
         Raises:
-            TrainError: a weight is no number.
+            TrainError: a weight is not a number.
             OutputError: the file cannot be written.
         """
         state = {

@@ -86,7 +86,7 @@ class Errors:
         """An error as it is to be shown: in full where it is the first of its kind."""
         bare = error.replace(printable(path), "")
         bare = re.sub(rf"(?<!\w){re.escape(printable(path.stem))}(?!\w)", "", bare)
-        # sizes of theirs are no other kind of error
+        # sizes of theirs are not another kind of error
         kind = re.sub(r"\d+", "0", bare)
         first = self._first.setdefault(kind, path.name)
         if first == path.name:

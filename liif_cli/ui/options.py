@@ -237,7 +237,7 @@ def render_options(command: F) -> F:
             type=click.Choice(PRECISIONS),
             default="auto",
             show_default=True,
-            help="Number format of the network. auto: fp16 on an accelerator; on a CPU fp32, or "
+            help="Number format of the network. auto: fp16 on CUDA; elsewhere fp32, or "
             "bf16x3 for images of 8 bits where AMX makes it quicker: it differs from fp32 by one "
             "level in a few of 100,000 samples. bf16: quicker still on a CPU with instructions for "
             "it, and less exact; -v names one.",

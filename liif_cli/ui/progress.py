@@ -48,9 +48,9 @@ from liif_cli.ui.format import (
 )
 
 LINE_SECONDS = 10.0
-"""A plain line an image at least this often."""
+"""A plain line per image at least this often."""
 LINE_SHARE = 0.1
-"""A plain line an image for this share of its pixels, when LINE_PAUSE has passed."""
+"""A plain line per image for this share of its pixels, when LINE_PAUSE has passed."""
 LINE_PAUSE = 2.0
 NARROW = 70
 """Columns of a terminal below which sizes and speeds are left out."""

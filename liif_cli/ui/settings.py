@@ -40,7 +40,7 @@ class Settings:
         """click's defaults of a command.
 
         Raises:
-            UsageError: a key that is no option of it.
+            UsageError: a key that is not an option of it.
         """
         options = long_names(command)
         defaults: dict[str, Any] = {}

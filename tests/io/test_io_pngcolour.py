@@ -144,5 +144,5 @@ def test_a_raw_profile_that_is_no_hex_is_dropped_with_a_word(tmp_path: Path) -> 
     path = write(tmp_path / "a.png", (b"tEXt", b"Raw profile type exif\0\nexif\n  5\nzz zz\n"))
     assert open_source(path).info.exif is None
     assert open_source(path).info.dropped == (
-        "its EXIF is dropped, which is damaged: it is no hexadecimal text",
+        "its EXIF is dropped, which is damaged: it is not hexadecimal text",
     )

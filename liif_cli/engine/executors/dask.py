@@ -34,7 +34,7 @@ def on_dask(order: WorkOrder, machines: Machines, say: Say) -> Mapping[int, Batc
             "--executor dask", got="no distributed", cure="pip install 'liif-cli[dask]'"
         ) from error
     settings = {
-        # a worker that dies is no proof that its task kills
+        # a worker that dies does not prove that its task kills
         "distributed.scheduler.allowed-failures": machines.deaths,
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(ONE_THREAD, "1"),
         # workers keep within the memory of their plan by themselves
@@ -113,7 +113,7 @@ def _client(machines: Machines, distributed: Any) -> Iterator[Any]:
 
 
 def _check_address(address: str) -> None:
-    """Refuse what would send plans in the open, and what is no address.
+    """Refuse what would send plans in the open, and what is not an address.
 
     Raises:
         UsageError: plain TCP beyond this machine (a scheduler unpickles whatever reaches it), or a

@@ -1,4 +1,4 @@
-"""A plan's work in this process, as ``liif upscale`` does it: one worker, a thread a core."""
+"""A plan's work in this process, as ``liif upscale`` does it: one worker, a thread per core."""
 
 from __future__ import annotations
 

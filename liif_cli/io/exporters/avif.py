@@ -24,7 +24,7 @@ _PRIMARY = 1
 _EXIF_ITEM, _XMP_ITEM = 65001, 65002
 _FULL_BOX = bytes(4)
 _HIDDEN = b"\2\0\0\1"
-"""Version and flags of an item that is no picture (ISO/IEC 23008-12, section 6.4.2)."""
+"""Version and flags of an item that is not a picture (ISO/IEC 23008-12, section 6.4.2)."""
 
 
 class AvifExporter:

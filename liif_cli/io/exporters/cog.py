@@ -92,7 +92,7 @@ def _as_text(folder: Path) -> Iterator[Path]:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
-        # names that are no text are only where there is /proc
+        # names that are not text are only where there is /proc
         handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             yield Path(f"/proc/self/fd/{handle}")

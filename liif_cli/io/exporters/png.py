@@ -122,7 +122,7 @@ def _image_data(file: BinaryIO, pixels: PixelReader) -> None:
 
 
 def _pieces(pixels: PixelReader) -> Iterator[tuple[Bytes, Bytes]]:
-    """Rows (n, bytes a row) of a piece, and the row above them."""
+    """Rows (n, bytes per row) of a piece, and the row above them."""
     above = np.zeros(pixels.width * pixel_bytes(pixels), np.uint8)
     step = max(1, _PIECE_BYTES // above.size)
     for band in bands(pixels):
@@ -149,12 +149,12 @@ def filter_rows(rows: Bytes, above: Bytes, distance: int) -> Bytes:
     Best is the smallest sum of absolute differences, section 12.7.
 
     Args:
-        rows: (n, bytes a row).
-        above: (bytes a row), zeros above the first row of an image.
+        rows: (n, bytes per row).
+        above: (bytes per row), zeros above the first row of an image.
         distance: bytes per pixel.
 
     Returns:
-        (n, 1 + bytes a row), each row after the number of its filter.
+        (n, 1 + bytes per row), each row after the number of its filter.
     """
     up = np.concatenate([above[np.newaxis], rows[:-1]])
     left, corner = np.zeros_like(rows), np.zeros_like(rows)

@@ -221,7 +221,7 @@ def needs_bigtiff(
     """Whether offsets of 32 bits might not reach, going by the uncompressed size.
 
     Tiles are padded; deflate and zstd grow what they cannot compress by less than a 128th, LZW by
-    less than a half; levels add a third; tables take 16 bytes a tile. ``extra`` is bytes of
+    less than a half; levels add a third; tables take 16 bytes per tile. ``extra`` is bytes of
     metadata a level.
     """
     grid = TileGrid(pixels.height, pixels.width, _TILE, _TILE)

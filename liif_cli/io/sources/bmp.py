@@ -102,7 +102,7 @@ class BmpSource(WholeFileSource):
         except (ValueError, RuntimeError):
             # it is strict about sizes that say nothing of the pixels
             return _by_opencv(data)
-        # 32 bits have a fourth byte, which is no alpha
+        # 32 bits have a fourth byte, which is not alpha
         return pixels[..., :3] if pixels.ndim == 3 else pixels
 
 

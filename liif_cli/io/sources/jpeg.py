@@ -29,7 +29,7 @@ _ALONE = {0x01, *range(0xD0, 0xD8)}
 _ICC = b"ICC_PROFILE\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ADOBE = b"Adobe"
-# the end of entropy-coded data: a marker that is no stuffed zero, restart or fill byte
+# the end of entropy-coded data: a marker that is not a stuffed zero, restart or fill byte
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 

@@ -223,7 +223,7 @@ def _raw_profile(name: bytes, body: bytes, found: dict[bytes, bytes], metadata: 
     try:
         data = bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))
     except ValueError:
-        metadata.drop(what, "which is damaged: it is no hexadecimal text")
+        metadata.drop(what, "which is damaged: it is not hexadecimal text")
         return
     if what == "EXIF" and data.startswith(EXIF_HEADER):
         found.setdefault(b"eXIf", data.removeprefix(EXIF_HEADER))

@@ -60,7 +60,7 @@ class PngRows:
                 yield _png(size, packed, kept)
 
     def _unfiltered(self, filtered: bytes, above: Bytes) -> Bytes:
-        """Rows (n, bytes a row) of filtered ones, each after the number of its filter."""
+        """Rows (n, bytes per row) of filtered ones, each after the number of its filter."""
         import imagecodecs
 
         count = len(filtered) // (1 + self.row_bytes)

@@ -302,7 +302,7 @@ def _plane(
 
 
 def _far_shorter(length: int, sides: tuple[int, ...]) -> bool:
-    """Whether an axis of that length is no side of an image of those sides."""
+    """Whether an axis of that length is not a side of an image of those sides."""
     return 4 * length <= min(sides)
 
 

@@ -149,7 +149,7 @@ class LIIF(LocalEnsemble):
     def prepare(
         self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]
     ) -> LIIFLatent:
-        """The first layer's map of a window with bias and cell folded in, once a window."""
+        """The first layer's map of a window with bias and cell folded in, once per window."""
         bias: torch.Tensor = self.imnet.linears[0].bias
         _, _, of_cell = self._first_weights()
         if of_cell is not None:

@@ -370,7 +370,7 @@ class LMLIIF(LocalEnsemble):
                 colours = last(values).to(out.dtype).view(-1, len(cols), 3)
                 colours *= (row_weight[block, None] * col_weight)[..., None]
                 narrow = out.new_zeros(len(colours), out.shape[1], 3)
-                # a pixel gets two members of an axis at most: the order of the sum is no matter
+                # a pixel gets two members of an axis at most: the order of the sum does not matter
                 narrow.index_add_(1, col_index, colours)
                 out.index_add_(0, row_index[block], narrow)
 
@@ -392,7 +392,7 @@ class LMLIIF(LocalEnsemble):
         modulation = self._modulate(feat, cell).flatten(0, 2)
         of_code, of_rel, of_cell = self._first_layer()
         first, *hidden, last = self.render.linears
-        # what does not depend on the pixel is added once a code
+        # what does not depend on the pixel is added once per code
         start = F.linear(modulation[:, : self.code], of_code, first.bias)
         if of_cell is not None:
             per_image = feat.shape[2] * feat.shape[3]

@@ -2,7 +2,7 @@
 
 A pixel's top left corner picks a code; a weight net of one hidden layer gives the 9C x 3 matrix
 that turns the unfolded code into a colour. The colour is linear in the code and in the hidden
-layer, so the weight net's last layer and the code fold into a 3 x 256 matrix a code, once, and a
+layer, so the weight net's last layer and the code fold into a 3 x 256 matrix per code, once, and a
 pixel costs 3 x 256 multiply-adds instead of 9C x 3 x 257. The hidden layer's input is separable
 over rows and columns, and repeats from code to code at whole scales.
 """
@@ -159,7 +159,7 @@ class MetaSR(nn.Module):
                 step = max(1, BLOCK_PIXELS // (len(of_col) * strip.pixels))
                 for start in range(top, bottom, step):
                     stop = min(bottom, start + step)
-                    # one pattern for all codes at whole scales, else one a code: (n, rows, P, 256)
+                    # one pattern of all codes at whole scales, else one per code: (n, rows, P, 256)
                     hidden = (of_col[:, None] + of_row[start:stop, None]).relu_()
                     flat = hidden.view(len(of_col), -1, HIDDEN)
                     if len(flat) == 1:
