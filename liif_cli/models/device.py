@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +63,23 @@ def with_numba(module: str, without: str) -> Any:
     except ImportError as error:
         log.info("numba is not there (%s): %s", error, without)
         return None
+
+
+def compiled_for(
+    vector: Any, matrix: Callable[[int], Any], products: int, layers: tuple[Any, ...]
+) -> Any:
+    """The compiled code that runs some layers, None where torch does.
+
+    Args:
+        vector: that of vector instructions, None where numba is not installed.
+        matrix: that of matrix instructions, by the number of products for one of float32.
+        products: that number; 0 takes vector instructions.
+        layers: what its ``takes`` is asked: channels, widths, type and device.
+    """
+    if vector is None:
+        return None
+    kinds = [matrix(products), vector] if products else [vector]
+    return next((kind for kind in kinds if kind.takes(*layers)), None)
 
 
 def use_full_precision() -> None:

@@ -1,4 +1,4 @@
-"""Files that are no images, do harm, or hold far more than they seem to: refused or cut down."""
+"""Files that are not images, do harm, or hold far more than they seem to: refused or cut down."""
 
 from __future__ import annotations
 

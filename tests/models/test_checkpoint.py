@@ -266,8 +266,8 @@ def test_wrong_shape_is_named(own: Path) -> None:
     ("change", "word"),
     [
         ({"name": "srno"}, "'srno'"),
-        ({"args": {}}, "no published checkpoint"),
-        ({"sd": None}, "no published checkpoint"),
+        ({"args": {}}, "not a published checkpoint"),
+        ({"sd": None}, "not a published checkpoint"),
         ({"args": {"encoder_spec": {"name": "swinir", "args": {"no_upsampling": True}}}}, "swinir"),
         ({"args": {"encoder_spec": {"name": "rdn", "args": {}}}}, "upsamples"),
         (
@@ -289,4 +289,4 @@ def test_published_networks_that_are_none_of_ours(
 def test_pickle_of_something_else(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "model.pth"
     torch.save(content, path)
-    refused(path, "no published checkpoint")
+    refused(path, "not a published checkpoint")

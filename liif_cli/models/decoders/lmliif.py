@@ -33,7 +33,7 @@ from liif_cli.models.decoders.ensemble import (
     add_bilinear,
     axis_members,
 )
-from liif_cli.models.device import upload, with_numba
+from liif_cli.models.device import compiled_for, upload, with_numba
 from liif_cli.models.members import TrainMembers
 from liif_cli.models.onednn import linear
 
@@ -172,15 +172,10 @@ class LMLIIF(LocalEnsemble):
 
     def _compiled_latent(self) -> Any:
         """The latent MLP's compiled code, None where torch runs it."""
-        compiled = compiled_latent() if self.feat_unfold else None
-        if compiled is None:
-            return None
-        kinds = [compiled]
-        if self.products:
-            kinds.insert(0, matrix_latent(self.products))
-        return next((kind for kind in kinds if kind.takes(*self._latent_kind())), None)
+        vector = compiled_latent() if self.feat_unfold else None
+        return compiled_for(vector, matrix_latent, self.products, self._latent_layers())
 
-    def _latent_kind(self) -> tuple[int, list[int], torch.dtype, torch.device]:
+    def _latent_layers(self) -> tuple[int, list[int], torch.dtype, torch.device]:
         """Channels, widths, type and device of the latent MLP."""
         layers = self.latent.linears
         weight = layers[0].weight
@@ -191,7 +186,7 @@ class LMLIIF(LocalEnsemble):
     def has_matrix_code(self) -> bool:
         """Whether matrix instructions run the latent MLP in "bf16x3"."""
         compiled = compiled_latent() if self.feat_unfold else None
-        return compiled is not None and bool(matrix_latent(3).takes(*self._latent_kind()))
+        return compiled is not None and bool(matrix_latent(3).takes(*self._latent_layers()))
 
     def _packed_latent(self, feat: torch.Tensor, cell: torch.Tensor) -> Any:
         """The latent MLP's compiled code, and weights for it; None where torch runs it."""

@@ -21,7 +21,7 @@ from liif_cli.models.bands import (
 )
 from liif_cli.models.base import Published
 from liif_cli.models.blocks import MLP, ResBlock, conv3x3, lowered
-from liif_cli.models.device import with_numba
+from liif_cli.models.device import compiled_for, with_numba
 
 TOLD = 32
 """Length of the code that is made of the level of loss."""
@@ -110,23 +110,17 @@ class EDSR(nn.Module):
         It goes through them depth first as well, with half of the multiplications, or with matrix
         instructions.
         """
-        compiled = compiled_body()
-        if compiled is None:
-            return None
+        return compiled_for(compiled_body(), matrix_body, self.products, self._layers())
+
+    def _layers(self) -> tuple[int, torch.dtype, torch.device]:
+        """Channels, type and device of the body."""
         weight = next(self.body.parameters())
-        kinds = [compiled]
-        if self.products:
-            kinds.insert(0, matrix_body(self.products))
-        takes = (self.channels, weight.dtype, weight.device)
-        return next((kind for kind in kinds if kind.takes(*takes)), None)
+        return self.channels, weight.dtype, weight.device
 
     @property
     def has_matrix_code(self) -> bool:
         """Whether matrix instructions run the layers behind the first in "bf16x3"."""
-        weight = next(self.body.parameters())
-        return compiled_body() is not None and bool(
-            matrix_body(3).takes(self.channels, weight.dtype, weight.device)
-        )
+        return compiled_body() is not None and bool(matrix_body(3).takes(*self._layers()))
 
     def _in_bands(self, image: torch.Tensor) -> torch.Tensor:
         """Feat of large images, depth first; see ``models.bands``."""
