@@ -16,8 +16,7 @@ from click.testing import CliRunner
 import liif_cli as liif
 from liif_cli.cli import liif as command
 from liif_cli.errors import InputError, LiifError, OutputError, UsageError
-from liif_cli.models import checkpoint
-from liif_cli.models.model import Model, ModelSpec, Part
+from tests.engine.conftest import large_weights, tiny_model  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -185,21 +184,12 @@ def test_the_page_is_true() -> None:
     assert found.failed == 0
 
 
-def test_what_overflows_half_precision_is_rendered_again_in_fp32(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    encoder = Part("edsr", {"n_resblocks": 1, "n_feats": 8})
-    tiny_model = Model(ModelSpec(encoder=encoder, decoder=Part("liif", {"hidden": [16, 16]})))
-    with torch.no_grad():
-        # features beyond 65,504, brought back by the decoder's first layer
-        for parameter in (tiny_model.encoder.head[0].weight, tiny_model.encoder.body[-1].weight):
-            parameter.mul_(1e6)
-        tiny_model.encoder.body[-1].bias.mul_(1e6)
-        tiny_model.decoder.imnet.layers[0].weight[:, :72].div_(1e6)
-    weights = tmp_path / "large.safetensors"
-    checkpoint.save(tiny_model, {}, weights)
+def test_what_overflows_half_precision_is_rendered_again_in_fp32(
+    large_weights: Path,  # noqa: F811 (the fixture)
+) -> None:
     image = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     exact, again = (
-        liif.load(str(weights), precision=precision).upscale(image, scale=3)
+        liif.load(str(large_weights), precision=precision).upscale(image, scale=3)
         for precision in ("fp32", "fp16")
     )
     np.testing.assert_array_equal(exact, again)

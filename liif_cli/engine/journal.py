@@ -74,7 +74,7 @@ class _Line:
         """Of JSON.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is not such a line.
+            ValueError, KeyError, TypeError: it is not such a line.
         """
         values: dict[str, Any] = parse_json(text)
         image, status, at = str(values["image"]), str(values["status"]), float(values["at"])
@@ -136,7 +136,7 @@ class Known:
         *lines, state.rest = (state.rest + new).split(b"\n")
         read: list[_Line] = []
         for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
                 read.append(_Line.parsed(line))
         return read
 
@@ -189,7 +189,7 @@ class Journal:
         self._path = self.folder / name
         self._file: BinaryIO | None = None
         self._lines = b""
-        self._put_at, self._parts = -_PUT_SECONDS, 0
+        self._put_at, self._parts = -math.inf, 0
         self._lock = threading.Lock()
 
     def listen(self, event: Event) -> None:

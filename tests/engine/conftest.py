@@ -27,6 +27,20 @@ def tiny_model() -> Model:
 
 
 @pytest.fixture
+def large_weights(tmp_path: Path, tiny_model: Model) -> Path:
+    """A network whose features are beyond 65,504, which half precision cannot hold."""
+    with torch.no_grad():
+        for parameter in (tiny_model.encoder.head[0].weight, tiny_model.encoder.body[-1].weight):
+            parameter.mul_(1e6)
+        tiny_model.encoder.body[-1].bias.mul_(1e6)
+        # brought back by the decoder's first layer
+        tiny_model.decoder.imnet.layers[0].weight[:, :72].div_(1e6)
+    path = tmp_path / "large.safetensors"
+    checkpoint.save(tiny_model, {}, path)
+    return path
+
+
+@pytest.fixture
 def tiny_weights(tmp_path: Path, tiny_model: Model) -> Path:
     """The same network as a weights file."""
     path = tmp_path / "tiny.safetensors"

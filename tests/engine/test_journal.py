@@ -52,6 +52,8 @@ def test_every_status(tmp_path: Path) -> None:
         line("failed", "begun", 5, pixels=56, **out),
         line("failed", "failed", 6, error="no"),
         line("failed", "failed", 7, error="no, again"),
+        line("again", "failed", 8, error="no"),
+        line("again", "again", 9),
     )
     known = known_of(tmp_path)
     assert known.entries == {
@@ -59,6 +61,7 @@ def test_every_status(tmp_path: Path) -> None:
         "done": Entry(**out, done=True, begun=2, ended=3, pixels=34),
         "skipped": Entry(**out, done=True, ended=4),
         "failed": Entry(**out, failures=2, error="no, again", begun=5, ended=7, pixels=56),
+        "again": Entry(ended=8),
     }
     assert dict(begun(known)) == {"begun": known.entries["begun"]}
 
