@@ -16,24 +16,17 @@ ROOT = Path(__file__).parents[1]
 FORMAT = '''
 import numpy as np
 from liif_cli.geometry.window import Window
-from liif_cli.io.abilities import abilities
+from liif_cli.io.base import Exporter
 from liif_cli.io.limits import check_limit
 
 
-class NpyExporter:
+class NpyExporter(Exporter):
     name = "npy"
     suffixes = (".npy",)
     dtypes = ("uint8", "uint16")
     max_side = None
     streams = False
     channels = None
-    compressions = pyramids = ()
-    levels = False
-    quality = 0
-    nodata = False
-    carries = abilities()
-    memory = 1.0
-    disk = 1.1
 
     def export(self, pixels, path, info):
         check_limit(self, pixels, path, info.alpha)

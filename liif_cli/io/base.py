@@ -264,6 +264,8 @@ class OutputInfo:
 class Exporter(Protocol):
     """One output format. Instances hold no state; a class attribute each for the facts.
 
+    A class that inherits from this one gives the first five, and of the others what differs.
+
     ``suffixes``: file suffixes, the first one preferred. ``dtypes``: the sample types it can hold.
     ``max_side``: the largest width or height, None without a limit. ``streams``: True when any size
     is written in constant memory, False when the whole image must be held. ``channels``: how many,
@@ -274,52 +276,25 @@ class Exporter(Protocol):
     which sample means that nothing was measured. ``carries``: what else of ``io/abilities.py`` it
     writes.
     ``memory``: what the codec of a format that does not stream holds beside the pixels, in sizes of
-    the raw pixels, of which gray counts as RGB.
+    the raw pixels, of which gray counts as RGB; the default is as much as any codec here.
     ``disk``: what is written on the output's disk at most, in sizes of the raw pixels; temporary
     files count, a tile store does not.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def suffixes(self) -> tuple[str, ...]: ...
-
-    @property
-    def dtypes(self) -> tuple[str, ...]: ...
-
-    @property
-    def max_side(self) -> int | None: ...
-
-    @property
-    def streams(self) -> bool: ...
-
-    @property
-    def channels(self) -> tuple[int, ...] | None: ...
-
-    @property
-    def compressions(self) -> tuple[str, ...]: ...
-
-    @property
-    def pyramids(self) -> tuple[str, ...]: ...
-
-    @property
-    def levels(self) -> bool: ...
-
-    @property
-    def quality(self) -> int: ...
-
-    @property
-    def nodata(self) -> bool: ...
-
-    @property
-    def carries(self) -> frozenset[str]: ...
-
-    @property
-    def memory(self) -> float: ...
-
-    @property
-    def disk(self) -> float: ...
+    name: str
+    suffixes: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    max_side: int | None
+    streams: bool
+    channels: tuple[int, ...] | None = (1, 3)
+    compressions: tuple[str, ...] = ()
+    pyramids: tuple[str, ...] = ()
+    levels: bool = False
+    quality: int = 0
+    nodata: bool = False
+    carries: frozenset[str] = frozenset()
+    memory: float = 10.0
+    disk: float = 1.5
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
         """Write ``path`` (a temporary name; the caller renames it when this returns).

@@ -10,7 +10,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers, whole
 from liif_cli.io.limits import check_limit
 from liif_cli.io.sources.boxes import box, boxes_in
@@ -27,7 +27,7 @@ _HIDDEN = b"\2\0\0\1"
 """Version and flags of an item that is not a picture (ISO/IEC 23008-12, section 6.4.2)."""
 
 
-class AvifExporter:
+class AvifExporter(Exporter):
     """8 bits, and 16 as 12, gray and RGB with and without alpha. The whole image is held."""
 
     name = "avif"
@@ -35,12 +35,8 @@ class AvifExporter:
     dtypes = ("uint8", "uint16")
     max_side = 65536
     streams = False
-    channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
-    levels = False
+    channels = (1, 2, 3, 4)
     quality = _QUALITY
-    nodata = False
     carries = abilities("ICC", "EXIF", "XMP")
     memory = 10.0
     disk = 1.0

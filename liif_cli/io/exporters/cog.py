@@ -11,7 +11,7 @@ from typing import Any
 from liif_cli.errors import OutputError
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import final_name, output_errors, partial_path
-from liif_cli.io.base import DTYPES, OutputInfo, PixelReader
+from liif_cli.io.base import DTYPES, Exporter, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.exporters.tiff import needs_bigtiff, write_levels
 from liif_cli.io.limits import check_compression, check_limit
@@ -21,7 +21,7 @@ _TILE = 512
 _QUALITY = 95
 
 
-class CogExporter:
+class CogExporter(Exporter):
     """All sample types, any number of channels, in bounded memory; needs rasterio (extra ``cog``).
 
     A plain TIFF with its levels is written to a temporary name first, georeferencing included, and
@@ -34,14 +34,11 @@ class CogExporter:
     dtypes = tuple(name for name in DTYPES if name != "float16")
     max_side = None
     streams = True
-    channels: tuple[int, ...] | None = None
-    compressions: tuple[str, ...] = ("deflate", "zstd", "lzw", "jpeg", "none")
-    pyramids: tuple[str, ...] = ()
+    channels = None
+    compressions = ("deflate", "zstd", "lzw", "jpeg", "none")
     levels = True
-    quality = 0
     nodata = True
     carries = abilities("ICC", "XMP", "resolution", "georeference")
-    memory = 0.0
     disk = 3.0  # levels, the plain TIFF and its copy, a third more each
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from liif_cli.errors import OutputError
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import atomic_path, final_name, output_errors, remove_stale
-from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader, Pixels
 from liif_cli.io.deepzoom import DeepZoom, Tile, tiles_folder
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_compression, check_limit
@@ -22,7 +22,7 @@ _QUALITY = 90
 _BLOCK = 8
 
 
-class DeepZoomExporter:
+class DeepZoomExporter(Exporter):
     """8 bits, gray and RGB; JPEG tiles, or PNG where there is alpha.
 
     The tiles are put together in a hidden folder. It gets its name when all of them are there, and
@@ -34,14 +34,11 @@ class DeepZoomExporter:
     dtypes = ("uint8",)
     max_side = None
     streams = True
-    channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ("auto", "jpeg", "png")
-    pyramids: tuple[str, ...] = ()
+    channels = (1, 2, 3, 4)
+    compressions = ("auto", "jpeg", "png")
     levels = True
     quality = _QUALITY
-    nodata = False
     carries = abilities("ICC")
-    memory = 0.0
     disk = 5 / 3  # the levels twice
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import final_name, output_errors
-from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader, Pixels
 from liif_cli.io.exporters.bands import codec_workers, whole
 from liif_cli.io.limits import check_limit
 
 _NAMES = {1: ("Y",), 3: ("R", "G", "B")}
 
 
-class ExrExporter:
+class ExrExporter(Exporter):
     """Floats and 32-bit whole numbers, any number of channels. The whole image is held.
 
     Colours are multiplied by alpha, as the format has it.
@@ -27,12 +27,7 @@ class ExrExporter:
     dtypes = ("float32", "float16", "uint32")
     max_side = 2**31 - 1
     streams = False
-    channels: tuple[int, ...] | None = None
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
-    levels = False
-    quality = 0
-    nodata = False
+    channels = None
     carries = abilities("resolution")
     memory = 3.0
     disk = 1.5

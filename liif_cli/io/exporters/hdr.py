@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader, Pixels
 from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
 
 
-class HdrExporter:
+class HdrExporter(Exporter):
     """RGB floats, of which eight bits a channel and one exponent are kept; no negative ones.
 
     The whole image is held. Gray is written as RGB.
@@ -24,13 +23,6 @@ class HdrExporter:
     dtypes = ("float32", "float16")
     max_side = 32767  # of lines that are compressed
     streams = False
-    channels: tuple[int, ...] | None = (1, 3)
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
-    levels = False
-    quality = 0
-    nodata = False
-    carries = abilities()
     memory = 4.0
     disk = 1.0
 

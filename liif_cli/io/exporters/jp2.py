@@ -9,7 +9,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
 from liif_cli.io.sources.boxes import box
@@ -22,7 +22,7 @@ _METRES = 10_000 / 254
 """Pixels a metre of one pixel an inch."""
 
 
-class Jpeg2000Exporter:
+class Jpeg2000Exporter(Exporter):
     """8 and 16 bits, gray and RGB with and without alpha, by the reversible transform.
 
     The whole image is held.
@@ -33,12 +33,7 @@ class Jpeg2000Exporter:
     dtypes = ("uint8", "uint16")
     max_side = 2**31 - 1
     streams = False
-    channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
-    levels = False
-    quality = 0
-    nodata = False
+    channels = (1, 2, 3, 4)
     carries = abilities("ICC", "XMP", "resolution")
     memory = 10.0
     disk = 1.5

@@ -10,7 +10,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader
 from liif_cli.io.exif import HEADER
 from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
@@ -23,7 +23,7 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _LONGEST = 65533
 
 
-class JpegExporter:
+class JpegExporter(Exporter):
     """8 bits, gray and RGB; the whole image is held, as raw pixels and as a file."""
 
     name = "jpg"
@@ -31,12 +31,7 @@ class JpegExporter:
     dtypes = ("uint8",)
     max_side = 65500
     streams = False
-    channels: tuple[int, ...] | None = (1, 3)
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
-    levels = False
     quality = _QUALITY
-    nodata = False
     carries = abilities("ICC", "EXIF", "XMP", "resolution")
     memory = 1.5
     disk = 1.0

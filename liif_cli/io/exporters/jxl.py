@@ -8,7 +8,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader, Pixels
 from liif_cli.io.cmyk import srgb_profile
 from liif_cli.io.exporters.bands import codec_workers, whole
 from liif_cli.io.limits import check_limit
@@ -20,7 +20,7 @@ _LOSSLESS_EFFORT, _LOSSY_EFFORT = 1, 3
 """Of 1 to 9. Without loss, 3 takes twenty times as long as 1 and saves a tenth."""
 
 
-class JpegXlExporter:
+class JpegXlExporter(Exporter):
     """8 and 16 bits (8 with loss), gray and RGB with and without alpha; without loss by default.
 
     The whole image is held. The codec takes no colour profile: with one, colours become sRGB.
@@ -31,12 +31,8 @@ class JpegXlExporter:
     dtypes = ("uint8", "uint16")
     max_side = 2**30 - 1
     streams = False
-    channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ("lossless", "lossy")
-    pyramids: tuple[str, ...] = ()
-    levels = False
-    quality = 0
-    nodata = False
+    channels = (1, 2, 3, 4)
+    compressions = ("lossless", "lossy")
     carries = abilities("EXIF", "XMP")
     memory = 7.0
     disk = 1.5

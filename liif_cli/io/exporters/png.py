@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import bands, codec_workers, pixel_bytes
 from liif_cli.io.limits import check_limit
 
@@ -35,7 +35,7 @@ _INCH = 0.0254
 _PIECE_BYTES = 2**18
 
 
-class PngExporter:
+class PngExporter(Exporter):
     """8 and 16 bits, gray and RGB, with and without alpha, in constant memory.
 
     A filter is chosen for every row.
@@ -46,14 +46,8 @@ class PngExporter:
     dtypes = ("uint8", "uint16")
     max_side = 2**31 - 1
     streams = True
-    channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
-    levels = False
-    quality = 0
-    nodata = False
+    channels = (1, 2, 3, 4)
     carries = abilities("ICC", "EXIF", "XMP", "resolution")
-    memory = 0.0
     disk = 1.0
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:

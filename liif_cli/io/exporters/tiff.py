@@ -15,7 +15,7 @@ from liif_cli.geometry.grid import TileGrid
 from liif_cli.geometry.window import Window
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import DTYPES, OutputInfo, PixelReader, Pixels
+from liif_cli.io.base import DTYPES, Exporter, OutputInfo, PixelReader, Pixels
 from liif_cli.io.directories import EXIF_IFD, GPS_IFD, Directories, append, directories_of
 from liif_cli.io.exporters.bands import codec_workers, pixel_bytes
 from liif_cli.io.limits import check_compression, check_limit
@@ -46,7 +46,7 @@ _CODECS: dict[str, dict[str, Any]] = {
 }
 
 
-class TiffExporter:
+class TiffExporter(Exporter):
     """All sample types, any number of channels, in bounded memory.
 
     Compression is deflate by default: libtiff is often built without zstd, and readers on such a
@@ -58,14 +58,12 @@ class TiffExporter:
     dtypes: tuple[str, ...] = DTYPES
     max_side = None
     streams = True
-    channels: tuple[int, ...] | None = None
+    channels = None
     compressions = ("deflate", "zstd", "lzw", "jpeg", "none")
     pyramids: tuple[str, ...] = ("subifd", "pages", "none")
     levels = True
-    quality = 0
     nodata = True
     carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
-    memory = 0.0
     disk = 5 / 3  # the levels twice
 
     def description(self, pixels: PixelReader, info: OutputInfo) -> str | bytes | None:

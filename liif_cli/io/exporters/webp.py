@@ -9,7 +9,7 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import output_errors
-from liif_cli.io.base import OutputInfo, PixelReader
+from liif_cli.io.base import Exporter, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import whole
 from liif_cli.io.limits import check_limit
 
@@ -17,7 +17,7 @@ _QUALITY = 95
 _HAS_ICC, _HAS_ALPHA, _HAS_EXIF, _HAS_XMP = 0x20, 0x10, 0x08, 0x04
 
 
-class WebpExporter:
+class WebpExporter(Exporter):
     """8 bits RGB with and without alpha; lossy, with the format's own 4:2:0 chroma, or lossless.
 
     The whole image is held. WebP knows no gray (it is written as RGB with equal channels) and
@@ -29,12 +29,9 @@ class WebpExporter:
     dtypes = ("uint8",)
     max_side = 16383
     streams = False
-    channels: tuple[int, ...] | None = (1, 2, 3, 4)
-    compressions: tuple[str, ...] = ("lossy", "lossless")
-    pyramids: tuple[str, ...] = ()
-    levels = False
+    channels = (1, 2, 3, 4)
+    compressions = ("lossy", "lossless")
     quality = _QUALITY
-    nodata = False
     carries = abilities("ICC", "EXIF", "XMP")
     memory = 10.0
     disk = 1.0

@@ -12,12 +12,12 @@ import numpy as np
 
 from liif_cli.io.abilities import abilities
 from liif_cli.io.atomic import final_name, output_errors
-from liif_cli.io.base import DTYPES, OutputInfo, PixelReader
+from liif_cli.io.base import DTYPES, Exporter, OutputInfo, PixelReader
 from liif_cli.io.exporters.bands import codec_workers
 from liif_cli.io.limits import check_limit
 
 
-class ZarrExporter:
+class ZarrExporter(Exporter):
     """All sample types, any number of channels, in bounded memory; reduced levels included.
 
     A complete tile store on the same file system gets its levels and is renamed, not copied: the
@@ -30,14 +30,10 @@ class ZarrExporter:
     dtypes = DTYPES
     max_side = None
     streams = True
-    channels: tuple[int, ...] | None = None
-    compressions: tuple[str, ...] = ()
-    pyramids: tuple[str, ...] = ()
+    channels = None
     levels = True
-    quality = 0
     nodata = True
     carries = abilities("ICC", "EXIF", "XMP", "resolution", "georeference")
-    memory = 0.0
     disk = 1 / 3  # the levels
 
     def export(self, pixels: PixelReader, path: Path, info: OutputInfo) -> None:
