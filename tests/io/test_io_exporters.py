@@ -201,18 +201,15 @@ def test_profile(tmp_path, picture, reader, profile, name, length, capfd):
     # JPEG cuts long ones into parts
     icc = profile if length is None else profile + bytes(length - len(profile))
     path = export(name, reader(picture(20, 30, 3, own(name))), tmp_path, OutputInfo(icc=icc))
-    if name in ("exr", "hdr"):
-        assert "ICC" not in exporter_for(name).carries
+    if "ICC" not in exporter_for(name).carries:
+        # the file may still mean colours of its own, as those that hold light do
+        assert open_source(path).info.icc != icc
         return
     if name == "dzi":
         for tile in path.with_name("out_files").rglob("*_*"):
             with Image.open(tile) as image:
                 image.load()
                 assert image.info["icc_profile"] == icc
-        return
-    if name == "jxl":
-        # which takes none: colours become sRGB, and these are
-        assert open_source(path).info.icc is None
         return
     if name not in ("zarr", "jp2"):
         with Image.open(path) as image:
