@@ -183,14 +183,14 @@ def test_there_are_as_many_workers_as_cores(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_worker_that_dies_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    lives: dict[int, list[object]] = {0: [report(0)], 1: [-9, 3, -11, report(1)]}
-    reports, context, said = in_processes(lives, monkeypatch, workers=2, deaths=3)
+    lives: dict[int, list[object]] = {0: [report(0)], 1: [-9, 3, -11, 0, report(1)]}
+    reports, context, said = in_processes(lives, monkeypatch, workers=2, deaths=4)
     assert reports == {0: report(0), 1: report(1)}
     assert said == [
         f"worker 1 died of {how}, and another one takes its place"
-        for how in ("SIGKILL", "exit code 3", "SIGSEGV")
+        for how in ("SIGKILL", "exit code 3", "SIGSEGV", "exit code 0")
     ]
-    assert [order.index for order in context.orders].count(1) == 4
+    assert [order.index for order in context.orders].count(1) == 5
 
 
 def test_too_many_deaths_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

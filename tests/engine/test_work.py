@@ -17,7 +17,7 @@ import zarr
 
 from liif_cli.engine import work as module
 from liif_cli.engine.events import Event, PlanMade
-from liif_cli.engine.executors import upscale_by
+from liif_cli.engine.executors import Machines, upscale_by
 from liif_cli.engine.journal import state_folder
 from liif_cli.engine.machine import numerics_of
 from liif_cli.engine.results import BatchReport
@@ -93,6 +93,19 @@ def test_one_image_has_no_names(tmp_path: Path) -> None:
     assert plan.names == ()
     # a folder with one image is a folder
     assert planned(tmp_path)[0].names == ("a.png",)
+
+
+def test_outputs_that_would_meet_are_refused_before_there_is_a_plan(tmp_path: Path) -> None:
+    folder_of(tmp_path, "a.png", "a.bmp", "sub/a.png")
+    spec = dataclasses.replace(SPEC, format="png")
+    with pytest.raises(UsageError, match=r"a\.png"):
+        planned(tmp_path, spec)
+    plan, _ = planned(tmp_path, dataclasses.replace(spec, keep_extension=True))
+    assert len(plan.names) == 3
+    folder_of(tmp_path / "other", "a.png", "b.png")
+    planned(tmp_path / "other")
+    with pytest.raises(UsageError, match=r"\{stem\}"):
+        planned(tmp_path / "other", dataclasses.replace(SPEC, name="one"))
 
 
 def test_paths_are_relative_to_the_plan_where_they_were_given_so(
@@ -429,3 +442,27 @@ def test_what_workers_share_is_removed_when_all_has_ended(
     assert left == []
     assert report.left_out == (tmp_path / "in" / "odd.psb",)
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["a_x.png", "b_x.png"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_one_output_that_is_a_file(
+    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = folder_of(tmp_path, "a.png") / "a.png"
+    plans: list[Path] = []
+
+    def execute(order: WorkOrder, machines: object, say: object) -> dict[int, BatchReport]:
+        plans.append(Path(order.plan))
+        return {0: work(order, lambda event: None)}
+
+    monkeypatch.setattr(
+        "liif_cli.engine.executors.EXECUTORS", type("E", (), {"load": lambda self, name: execute})()
+    )
+    output = tmp_path / "out.png"
+    if there:
+        # a folder is a folder, whatever its name
+        output.mkdir()
+    report = upscale_by("any", image, output, SPEC, "", Machines(), print)
+    assert report.exit_code == 0
+    assert plans[0].parent == (output if there else tmp_path) / ".liif"
+    assert (output / "a.png" if there else output).is_file()
