@@ -158,6 +158,19 @@ def test_outputs_have_the_names_that_were_asked_for(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "one").glob("*.tif")] == ["a_y-big.png.tif"]
 
 
+def test_a_plan_is_of_its_images_and_done_is_not_looked_at_again(tmp_path: Path) -> None:
+    folder_of(tmp_path, "a.png", "b.png")
+    _, at = planned(tmp_path)
+    folder_of(tmp_path, "later.png")
+    report = done(WorkOrder(str(at)))
+    assert [result.input.name for result in report.results] == ["a.png", "b.png"]
+    for name in ("a.png", "b.png"):
+        # whoever opened it would fail
+        (tmp_path / "in" / name).write_bytes(b"not an image any more")
+    report = done(WorkOrder(str(at)))
+    assert [(one.status, one.error or "") for one in report.results] == [("skipped", "")] * 2
+
+
 def test_an_own_slice_comes_first_then_the_others_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
