@@ -17,14 +17,14 @@ from liif_cli.ui import options, types
     type=types.NumbersType(),
     default="2,3,4,6,12,18,24,30",
     show_default=True,
-    help="Magnifications above 1, fractions allowed.",
+    help="Magnifications above 1; may be fractional.",
 )
 @click.option(
     "--inputs",
     type=types.NamesType(),
     default="clean",
     show_default=True,
-    help="What LR images go through, a column each: jpegQ, jpegQ-420, webpQ, avifQ (quality), "
+    help="What LR images go through, one column each: jpegQ, jpegQ-420, webpQ, avifQ (quality), "
     "noiseS (deviation), blur, blurS (softer than bicubic), area, lanczos, nearest, bilinear "
     "(another kernel); joined by +, as noise5+jpeg85-420.",
 )
@@ -34,7 +34,7 @@ from liif_cli.ui import options, types
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Folder of HR images, or a tree with HR/ and LR_bicubic/X2, X3, ...; graphics: 40 pages "
-    "of text, where no folder has that name. May be repeated; a table each. [default: four "
+    "of text, where no folder has that name. May be repeated; one table each. [default: four "
     "generated images, and six of the pages]",
 )
 @click.option(
@@ -62,7 +62,7 @@ from liif_cli.ui import options, types
     type=types.NumbersType(),
     help="Also tell networks a pixel of 1/K of an input pixel, for each K.",
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Images of each set.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Images per set.")
 @click.option("--paper", is_flag=True, help="Show the papers' figures too, marked as cited.")
 @click.option("--ssim", is_flag=True, help="Print tables of SSIM too.")
 @click.option("--time", is_flag=True, help="Print tables of speed too.")

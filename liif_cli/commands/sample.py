@@ -19,8 +19,8 @@ PAGES = 20
     type=click.Choice(["formulas", "graphics"]),
     default="formulas",
     show_default=True,
-    help="formulas: a chart with text, a zone plate, dead leaves, a land. graphics: pages as in "
-    "screenshots, scans and documents.",
+    help="formulas: a chart with text, a zone plate, dead leaves, a landscape. graphics: pages as "
+    "in screenshots, scans and documents.",
 )
 @click.option(
     "--count",

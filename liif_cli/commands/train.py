@@ -47,8 +47,8 @@ def train(
 ) -> None:
     """Train a network on the photos of a folder and write its averaged weights.
 
-    Photos that are damaged or too small are left out by name. A training that was interrupted goes
-    on from its last saved state when the same command is given again.
+    Photos that are damaged or too small are left out by name. A training that was interrupted
+    resumes from its last saved state when the same command is given again.
 
     \b
     Examples:

@@ -47,7 +47,7 @@ class TrainJob:
         bf16: run the network in bfloat16.
         seed: of the weights and of the data's order.
         init: model to start from, if any.
-        resume: go on from the state that is there.
+        resume: from the state that is there.
         save_seconds: between saves of the state.
     """
 
@@ -86,7 +86,7 @@ class TrainJob:
             UsageError: an unknown preset or value, a value of the wrong form, a device that is not
                 there, files that would be lost.
             CheckpointError: ``init`` is damaged or does not fit the network.
-            TrainError: the state to go on from is another preset's.
+            TrainError: the state to resume from is another preset's.
         """
         if out.suffix != ".safetensors":
             raise UsageError(
@@ -124,7 +124,7 @@ class TrainJob:
 
         Raises:
             UsageError: a file is there that would be replaced.
-            TrainError: the state to go on from is another preset's.
+            TrainError: the state to resume from is another preset's.
         """
         goes_on = self.resume and self.state_path.exists()
         if goes_on:

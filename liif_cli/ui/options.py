@@ -87,7 +87,8 @@ def device_option(command: F) -> F:
         type=types.DeviceType(),
         default="auto",
         show_default=True,
-        help="Where the network runs; auto takes CUDA where there is any. mps is Apple's GPU.",
+        help="Where the network runs; auto takes CUDA where there is any. mps, Apple's GPU, "
+        "renders only.",
     )(command)
 
 

@@ -79,13 +79,14 @@ def file_options(command: F) -> F:
             "--val",
             metavar="LIST.txt",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="Text file, one file name of DIR a line: held out of training, used for the PSNR.",
+            help="Text file, one file name of DIR per line: held out of training, used for the "
+            "PSNR.",
         ),
         click.option(
             "--resume/--no-resume",
             default=True,
             show_default=True,
-            help="Go on from FILE.state.pt where it is there.",
+            help="Resume from FILE.state.pt where it is there.",
         ),
         options.overwrite_option,
         click.option(
