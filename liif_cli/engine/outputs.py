@@ -48,6 +48,7 @@ def output_facts(path: Path, exporter: Exporter, disk_held: int = 0) -> OutputFa
         channels=exporter.channels,
         compressions=exporter.compressions,
         pyramids=exporter.pyramids,
+        levels=exporter.levels,
         quality=exporter.quality,
         nodata=exporter.nodata,
         memory=exporter.memory,

@@ -12,7 +12,7 @@ import numpy as np
 from liif_cli.geometry.window import Window
 from liif_cli.plan import cutting
 from liif_cli.plan.cutting import Cutting
-from liif_cli.plan.memory import RESERVE, STREAM_BYTES, refuse
+from liif_cli.plan.memory import LEVELS_BYTES, RESERVE, STREAM_BYTES, refuse
 from liif_cli.plan.passes import pass_count
 from liif_cli.plan.plan import Cut
 from liif_cli.plan.spec import InputFacts, Machine, ModelCost, OutputFacts, RenderSpec
@@ -242,5 +242,7 @@ def _shorter(resume: Cut) -> Iterator[tuple[int, int]]:
 def held_output(pixels: int, source: InputFacts, output: OutputFacts) -> int:
     """Bytes of an output that is kept in memory, and of writing it from there."""
     item, channels = np.dtype(source.dtype).itemsize, source.shape[2]
+    raw = pixels * channels * item
     codec = STREAM_BYTES if output.streams else output.memory * pixels * max(3, channels) * item
-    return pixels * channels * item + int(codec)
+    levels = min(LEVELS_BYTES, 2 * raw) if output.levels else 0
+    return raw + int(codec) + levels

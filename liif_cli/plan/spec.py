@@ -219,6 +219,7 @@ class OutputFacts:
     channels: tuple[int, ...] | None = None
     compressions: tuple[str, ...] = ()
     pyramids: tuple[str, ...] = ()
+    levels: bool = False
     quality: int = 0
     nodata: bool = True
     memory: float = 2.0

@@ -11,7 +11,7 @@ from liif_cli.errors import PlanError
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
 from liif_cli.plan.layout import Layout, LayoutRequest, held_output
-from liif_cli.plan.memory import GIB, MIB, RESERVE, STREAM_BYTES, TaskShape
+from liif_cli.plan.memory import GIB, LEVELS_BYTES, MIB, RESERVE, STREAM_BYTES, TaskShape
 from liif_cli.plan.plan import Cut
 from liif_cli.plan.spec import InputFacts, Machine, OutputFacts, RenderSpec
 from tests.plan.facts import COST, MACHINE
@@ -59,6 +59,17 @@ def test_an_output_in_memory_and_its_codec(
     held = held_output(1000, source, dataclasses.replace(TIFF, streams=streams))
     assert held == expected
     assert isinstance(held, int)
+
+
+@pytest.mark.parametrize(("pixels", "levels"), [(1000, 6000), (10**8, LEVELS_BYTES)])
+def test_reduced_levels_of_an_output_in_memory(pixels: int, levels: int) -> None:
+    """They are made while it is written."""
+    source = dataclasses.replace(SOURCE, shape=(9, 9, 3), dtype="uint8")
+    with_levels, without = (
+        held_output(pixels, source, dataclasses.replace(TIFF, streams=True, levels=given))
+        for given in (True, False)
+    )
+    assert with_levels - without == levels
 
 
 def test_what_is_counted_in_memory() -> None:
