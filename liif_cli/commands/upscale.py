@@ -174,18 +174,26 @@ def upscale(
         if preview is not None:
             ctx.exit(_preview(ends, spec, suffix, preview, at, quiet=quiet))
         if dry_run:
-            code = dry_run_batch(ends.inputs, ends.output, spec, suffix=suffix, verbose=verbose)
+            code = dry_run_batch(
+                ends.inputs, ends.output, spec, suffix=suffix, verbose=verbose, renamed=ends.named
+            )
             ctx.exit(code)
         if alone:
             progress = batch_progress(quiet=quiet, verbose=verbose)
             with progress as shown, logged(log_file, shown) as listen:
                 result = upscale_batch(
-                    ends.inputs, ends.output, spec, suffix=suffix, listen=listen, until=until
+                    ends.inputs,
+                    ends.output,
+                    spec,
+                    suffix=suffix,
+                    listen=lambda event: listen(ends.named(event)),
+                    until=until,
                 )
         else:
             result = _by(executor, ends, spec, suffix, workers or 0, scheduler, quiet=quiet)
         if result.exit_code == EXIT_OK:
             ends.deliver()
+        result = ends.named(result)
     if report:
         report.result = report_data(result)
     if not quiet:

@@ -123,7 +123,8 @@ def location(text: str | Path) -> Path:
             cure="use WSL, or copy the images with your provider's tools",
         )
     if find_spec("obstore") is None:
-        raise UsageError(f"{scheme}://{host}", got="no obstore, which reads places", cure=_INSTALL)
+        got = "no obstore, which buckets and URLs need"
+        raise UsageError(f"{scheme}://{host}", got=got, cure=_INSTALL)
     return ObjectPath(f"{scheme}:/{rest}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -29,9 +29,17 @@ from liif_cli.ui.report import left_out
 
 
 def dry_run_batch(
-    input: Path | Sequence[Path], output: Path, spec: RenderSpec, *, suffix: str, verbose: bool
+    input: Path | Sequence[Path],
+    output: Path,
+    spec: RenderSpec,
+    *,
+    suffix: str,
+    verbose: bool,
+    renamed: Callable[[PlannedImage], PlannedImage] = lambda image: image,
 ) -> int:
     """Print every image's plan; returns the exit code, 1 where an image would fail.
+
+    ``renamed`` gives what is shown of an image.
 
     Raises:
         UsageError: input and output do not fit together, or an unknown model.
@@ -39,7 +47,8 @@ def dry_run_batch(
     with batch_progress(quiet=False, verbose=False) as listen:
         batch = plan_batch(input, output, spec, suffix=suffix, listen=listen)
         estimate = estimate_batch(batch)
-    planned, seconds = batch.images, [image.alone for image in estimate.images]
+    planned = [renamed(image) for image in batch.images]
+    seconds = [image.alone for image in estimate.images]
     console = Console()
     if console.is_terminal:
         _print_table(planned, seconds, console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -270,6 +271,28 @@ def test_a_pipe_at_one_end(folder: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     with Image.open(io.BytesIO(ended.stdout)) as image:
         assert (image.format, image.size) == ("WEBP", (80, 60))
+
+
+def test_a_pipe_is_called_by_its_name(folder: Path) -> None:
+    data = (folder / "a.jpg").read_bytes()
+    words = ["upscale", "-", "-", "-s", "2", "-m", "nearest"]
+    report, log = folder / "r.json", folder / "l.jsonl"
+    more = ["--report", str(report), "--log-file", str(log), "-v"]
+    result = CliRunner().invoke(liif, [*words, *more], input=data)
+    assert result.exit_code == 0, result.stderr
+    assert "stdin: 40x30 -> 80x60" in result.stderr
+    assert re.search(r"^stdin: done in .*: stdout$", result.stderr, re.MULTILINE)
+    assert "wrote stdout\n" in result.stderr
+    image = json.loads(report.read_text())["images"][0]
+    assert (image["input"], image["output"]) == ("stdin", "stdout")
+    planned = CliRunner().invoke(liif, [*words, "-n"], input=data)
+    assert planned.stdout.startswith("stdin -> stdout: 40x30 -> 80x60")
+    failed = CliRunner().invoke(liif, words, input=b"no image")
+    assert failed.stderr.count("error: stdin: got a file of unknown format") == 1
+    to_pipe = CliRunner().invoke(liif, ["upscale", str(folder / "a.jpg"), "-", *words[3:]])
+    assert f"{folder / 'a.jpg'}: done in " in to_pipe.stderr
+    said = "".join([result.stderr, planned.output, failed.stderr, to_pipe.stderr, log.read_text()])
+    assert "liif-" not in said, "no temporary file"
 
 
 @pytest.mark.parametrize(
