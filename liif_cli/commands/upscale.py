@@ -227,7 +227,7 @@ def _preview(
         sheet, errors = preview_sheet(pairs, spec, at=at, told=lambda done: told(done, len(pairs)))
     write_atomically(file, bytes(imagecodecs.png_encode(sheet)))
     for name, error in errors.items():
-        click.echo(f"error: {named(Path(name), error)}", err=True)
+        click.echo(f"error: {ends.named(named(Path(name), error))}", err=True)
     if not quiet:
         click.echo(f"wrote {file}: {counted(len(pairs), 'image')}, bicubic and network", err=True)
     return EXIT_FAILED if errors else EXIT_OK
