@@ -226,6 +226,8 @@ def _tiff_damage(path: Path) -> Check:
                 levels.append((f"page {number}", full))
                 for below, reduced in enumerate(full.pages or ()):
                     levels.append((f"page {number}, SubIFD {below}", reduced.aspage()))
+            if not levels:
+                raise ValueError("it has no page")
             total = sum(len(level.dataoffsets) for _, level in levels)
             for where, level in levels:
                 yield from ((total, damage) for damage in _tiles(file.filehandle, where, level))

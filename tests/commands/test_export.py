@@ -100,10 +100,16 @@ def test_choices(store, tmp_path):
     result = run(["export", store, tmp_path / "out.png", "--compression", "lzw"])
     assert result.exit_code == 2
     assert "no choice at all" in result.stderr
+    result = run(["export", store, tmp_path / "out.png", "--pyramid", "pages"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: --pyramid: got pages")
     result = run(["export", store, tmp_path / "out.png", "--format", "tiff"])
     assert result.exit_code == 2
+    assert result.stderr.startswith("error: FILE and --format do not fit: got out.png and tiff")
     assert run(["export", store, tmp_path / "out.gif"]).exit_code == 2
-    assert run(["export", store, store]).exit_code == 2
+    result = run(["export", store, store])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: FILE: got the store itself; choose another name")
 
 
 def test_what_is_there_stays(store, tmp_path):

@@ -135,6 +135,17 @@ def test_a_plan_for_many_machines_is_in_what_all_of_them_have(
         assert plan.spec.precision == plan.numerics["precision"] == planned
 
 
+@pytest.mark.parametrize(
+    ("capability", "kind"),
+    [("DEFAULT", "plain"), ("NO AVX", "plain"), ("AVX2", "fma"), ("AVX512", "fma")],
+)
+def test_numerics_tell_processors_without_fused_multiply_adds(
+    capability: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert numerics_of(CPU, "fp32")["cpu"] == kind
+
+
 def test_numerics_tell_processors_with_matrix_instructions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -13,10 +13,10 @@ from PIL import Image
 
 from liif_cli.cli import liif
 from liif_cli.engine.record import FOLDER, Record, file_checksum
-from liif_cli.engine.verify import outputs_below, verify
+from liif_cli.engine.verify import Damage, outputs_below, verify
 from liif_cli.errors import InputError
 from liif_cli.io import exporter_for, open_source
-from liif_cli.io.base import OutputInfo
+from liif_cli.io.base import ArrayPixels, OutputInfo
 from liif_cli.io.tilestore import VERSION, TileStore
 
 FLIPS = 50
@@ -252,3 +252,45 @@ def test_hidden_files_and_folders_are_no_outputs(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"a folder without outputs.*expected images or stores"):
         outputs_below(tmp_path / "empty")
+
+
+def test_a_file_with_other_content_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    Image.new("RGB", (40, 30)).save(path)
+    Record({}, path.stat().st_size, path.stat().st_mtime_ns, checksum="0" * 8).write(path)
+    assert verify(path).damage == (Damage("out.png", "other content than was written"),)
+
+
+def test_every_tile_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    pixels = np.random.default_rng(0).integers(0, 255, (600, 700), np.uint8)
+    tifffile.imwrite(path, pixels, tile=(256, 256))
+    with tifffile.TiffFile(path) as file:
+        offsets = file.pages.first.dataoffsets
+    data = path.read_bytes()
+    path.write_bytes(data[: offsets[6]])
+    assert verify(path).damage == tuple(
+        Damage(f"page 0, tile {tile}", "the file ends before it does") for tile in (6, 7, 8)
+    )
+    path.write_bytes(data[:4] + b"\xff" * 4 + data[8:])
+    (damage,) = verify(path).damage
+    assert damage.where == "out.tif"
+    assert damage.what.startswith("no readable TIFF (")
+
+
+def test_a_deep_zoom_image_without_a_record(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 600, 3), np.uint8)
+    path = tmp_path / "out.dzi"
+    exporter_for("dzi").export(ArrayPixels(pixels), path, OutputInfo())
+    told: list[tuple[int, int]] = []
+    verdict = verify(path, lambda done, total: told.append((done, total)))
+    tiles = sorted((tmp_path / "out_files").rglob("*_*"))
+    assert verdict.intact
+    assert verdict.parts == len(tiles) > 10
+    assert told == [(number, len(tiles)) for number in range(1, len(tiles) + 1)]
+    hit = [tmp_path / "out_files" / "10" / name for name in ("0_0.jpeg", "2_1.jpeg")]
+    hit[0].write_bytes(hit[0].read_bytes()[:50])
+    hit[1].unlink()
+    found = verify(path).damage
+    assert [damage.where for damage in found] == [f"out_files/10/{tile.name}" for tile in hit]
+    assert found[1].what == "missing"
