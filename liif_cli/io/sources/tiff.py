@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -24,7 +20,6 @@ from liif_cli.io.abilities import abilities
 from liif_cli.io.base import ImageInfo, Pixels, View
 from liif_cli.io.cmyk import srgb_profile, to_rgb
 from liif_cli.io.directories import exif_of_tiff
-from liif_cli.io.georeference import CODES, Georeference
 from liif_cli.io.lab import to_srgb
 from liif_cli.io.metadata import Metadata
 from liif_cli.io.orientation import Orientation
@@ -32,35 +27,48 @@ from liif_cli.io.place import ObjectPath
 from liif_cli.io.refusals import (
     check_finite,
     damaged,
-    kind_of_pixels,
-    no_such,
     no_such_page,
     reading,
-    several,
     truncated,
 )
 from liif_cli.io.sources.jpeg import jpeg_level
+from liif_cli.io.sources.tiff_pages import (
+    axes_of,
+    masks_of,
+    measured_of,
+    opened,
+    pictures_of,
+    plane_of,
+)
+from liif_cli.io.sources.tiff_tags import (
+    CIELAB,
+    ICCLAB,
+    PALETTE,
+    PREMULTIPLIED,
+    RGB,
+    SEPARATED,
+    WHITE_IS_ZERO,
+    YCBCR,
+    alpha_of,
+    georeference_of,
+    photometric_of,
+    resolution_of,
+    stated_range_of,
+    table_of,
+    value_of,
+    xmp_of,
+)
 from liif_cli.io.sources.webp import webp_level
 from liif_cli.io.sources.whole import DAMAGE, check_part, check_window
 from liif_cli.io.unpack import band_rows, upright_band
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
-_TRANSPARENCY, _CIELAB, _ICCLAB = 4, 8, 9
-_PLAIN = _BLACK_IS_ZERO, _RGB
-_NAMES = {_PALETTE: "palette", _SEPARATED: "CMYK", _CIELAB: "CIELAB", _ICCLAB: "CIELAB"}
+_NAMES = {PALETTE: "palette", SEPARATED: "CMYK", CIELAB: "CIELAB", ICCLAB: "CIELAB"}
 """What is converted on reading."""
-_MPP = re.compile(r"\bMPP = (\d+(?:\.\d+)?)")
-_UNITS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4}
-"""Micrometres in units of OME."""
-_PLANE_AXES = "yxs"
-"""Of pixels: rows, columns and samples."""
 _PACKED = 12
 """Bits of samples that are packed, and given as 16."""
-_OLD_JPEG, _NEW_JPEG, _WEBP = 6, 7, 50001
-_REDUCED, _MASK = 1, 4
+_NEW_JPEG, _WEBP = 7, 50001
 _MASK_SUFFIX = ".msk"
 """Of a file beside an image that is its mask, as GDAL has it."""
-_PREMULTIPLIED, _STRAIGHT = 1, 2
 _FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
 """Orientation -> axes that libtiff flips for it."""
 _REQUESTS = 8
@@ -136,19 +144,19 @@ class TiffSource:
         self._lock = Lock()
         self._cache: OrderedDict[int, Pixels] = OrderedDict()
         try:
-            with reading(path), _opened(path) as file, tifffile.TiffFile(file) as tiff:
+            with reading(path), opened(path) as file, tifffile.TiffFile(file) as tiff:
                 if not view.plain:
-                    self._axes, self._measured = _axes(tiff), _measured(tiff)
-                    self._open(path, _plane(path, tiff, view), -1, 1, 1)
+                    self._axes, self._measured = axes_of(tiff), measured_of(tiff)
+                    self._open(path, plane_of(path, tiff, view), -1, 1, 1)
                     return
-                pictures = _pictures(tiff.pages)
+                pictures = pictures_of(tiff.pages)
                 if not 1 <= page <= len(pictures):
                     raise no_such_page(path, page, len(pictures))
                 at = pictures[page - 1]
                 chosen = tiff.pages[at]
-                masks = _masks(tiff.pages, pictures)
+                masks = masks_of(tiff.pages, pictures)
                 # looking at axes makes pages to come out as less than pages
-                self._axes, self._measured = _axes(tiff), _measured(tiff)
+                self._axes, self._measured = axes_of(tiff), measured_of(tiff)
                 self._open(path, chosen, at, page, len(pictures))
                 self._add_mask(path, masks[pictures.index(at)], at)
         except (tifffile.TiffFileError, *DAMAGE) as error:
@@ -160,15 +168,15 @@ class TiffSource:
 
     def _open(self, path: Path, page: Any, directory: int, number: int, pages: int) -> None:
         self._path, self._page = path, page
-        photometric = _kind(path, page)
+        photometric = photometric_of(path, page)
         metadata = Metadata()
-        profile = _value(page, 34675, "colour profile", metadata)
+        profile = value_of(page, 34675, "colour profile", metadata)
         icc = bytes(profile) if profile else None
         # chroma in blocks of its own, and JPEG as it was before it was specified
-        self._by_libtiff = photometric == _YCBCR and int(page.compression) != _NEW_JPEG
+        self._by_libtiff = photometric == YCBCR and int(page.compression) != _NEW_JPEG
         self._directory = directory
-        self._inks, self._ink_profile = photometric == _SEPARATED, icc
-        self._alpha = _alpha(page)
+        self._inks, self._ink_profile = photometric == SEPARATED, icc
+        self._alpha = alpha_of(page)
         self._height, self._width = page.imagelength, page.imagewidth
         self._samples = page.samplesperpixel
         self._separate = page.planarconfig == 2 and self._samples > 1
@@ -191,12 +199,12 @@ class TiffSource:
         self._direct = page.is_contiguous and not self._separate and page.fillorder == 1
         self._direct &= not self._by_libtiff
         self._check_end()
-        self._lut = _colours(page, photometric)
+        self._lut = table_of(page, photometric)
         channels = self._samples if self._lut is None else self._lut.shape[1]
         if self._inks:
             channels, icc = 3, srgb_profile()
         dtype = np.dtype(page.dtype).newbyteorder("=") if self._lut is None else self._lut.dtype
-        if photometric in (_CIELAB, _ICCLAB):
+        if photometric in (CIELAB, ICCLAB):
             dtype, icc = np.dtype(dtype.str.replace("i", "u")), srgb_profile()
         self._given = dtype
         self._orientation = Orientation.from_exif(int(page.tags.valueof(274, 1)))
@@ -222,8 +230,8 @@ class TiffSource:
             channels=channels,
             dtype=dtype,
             icc=icc,
-            resolution=self._orientation.resolution(_resolution(page)),
-            georeference=_georeference(page, metadata),
+            resolution=self._orientation.resolution(resolution_of(page)),
+            georeference=georeference_of(page, metadata),
             decoded_bytes=decoded,
             alpha=self._alpha is not None,
             exif=exif_of_tiff(
@@ -233,16 +241,16 @@ class TiffSource:
                 big=page.parent.is_bigtiff,
                 metadata=metadata,
             ),
-            xmp=_xmp(page, metadata),
+            xmp=xmp_of(page, metadata),
             by_window=not self._by_libtiff,
             by_parts=page.is_tiled and not self._by_libtiff,
-            stated_range=_stated_range(page) if dtype.kind == "f" else None,
+            stated_range=stated_range_of(page) if dtype.kind == "f" else None,
             page=number,
             pages=pages,
             kind=_NAMES.get(photometric, ""),
             unpack_bytes=unpack,
             cleanup=self._level(),
-            rgb_bands=photometric == _RGB and channels - (self._alpha is not None) > 3,
+            rgb_bands=photometric == RGB and channels - (self._alpha is not None) > 3,
             dropped=metadata.dropped,
             axes=self._axes,
             pixel_size=self._measured[0],
@@ -349,12 +357,12 @@ class TiffSource:
             pixels = self._lut[pixels[..., 0].astype(np.uint8, copy=False)]
         elif self._page.bitspersample == _PACKED:
             pixels = pixels << 4 | pixels >> 8
-        if self._lut is None and self._page.photometric == _WHITE_IS_ZERO:
+        if self._lut is None and self._page.photometric == WHITE_IS_ZERO:
             # floats have no white of their own: those of [0, 1] are turned over
             white = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
             pixels = white - pixels
-        elif self._page.photometric in (_CIELAB, _ICCLAB):
-            unsigned = self._page.photometric == _ICCLAB
+        elif self._page.photometric in (CIELAB, ICCLAB):
+            unsigned = self._page.photometric == ICCLAB
             pixels = to_srgb(pixels.view(self._given), unsigned=unsigned)
         elif self._inks:
             try:
@@ -367,7 +375,7 @@ class TiffSource:
         else:
             # behind a mask there may be anything
             upright = np.nan_to_num(upright) if upright.dtype.kind == "f" else upright
-        return straight(upright) if self._alpha == _PREMULTIPLIED else upright
+        return straight(upright) if self._alpha == PREMULTIPLIED else upright
 
     def _read_rows(self, window: Window) -> Pixels:
         dtype = np.dtype(self._page.parent.byteorder + self._page.dtype.char)
@@ -475,115 +483,6 @@ class TiffSource:
             self._cache.clear()
 
 
-def _opened(path: Path) -> Any:
-    """What tifffile reads: a path, or an object as a file."""
-    return path.open("rb") if isinstance(path, ObjectPath) else nullcontext(path)
-
-
-def _axes(tiff: Any) -> tuple[tuple[str, int], ...]:
-    """Names and lengths of an OME-TIFF's axes beside those of its planes."""
-    if not tiff.is_ome:
-        return ()
-    series = tiff.series[0]
-    pairs = zip(series.axes.lower(), series.shape, strict=True)
-    return tuple((name, length) for name, length in pairs if name not in _PLANE_AXES)
-
-
-def _masks(pages: Any, pictures: list[int]) -> list[Any]:
-    """The mask of each picture: a page between it and the next one that says to be one."""
-    masks = []
-    for at, following in zip(pictures, [*pictures[1:], len(pages)], strict=True):
-        size = (pages[at].imagelength, pages[at].imagewidth)
-        masks.append(
-            next(
-                (
-                    pages[number]
-                    for number in range(at + 1, following)
-                    if pages[number].subfiletype & _MASK
-                    and not pages[number].subfiletype & _REDUCED
-                    and (pages[number].imagelength, pages[number].imagewidth) == size
-                ),
-                None,
-            )
-        )
-    return masks
-
-
-def _measured(tiff: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
-    """(x, y) of a pixel in micrometres, and names of channels, as microscopes and scanners say."""
-    if tiff.is_svs:
-        match = _MPP.search(tiff.pages.first.description)
-        size = float(match[1]) if match else 0.0
-        return ((size, size) if 0 < size < math.inf else None), ()
-    if not tiff.is_ome:
-        return None, ()
-    try:
-        root = ElementTree.fromstring(tiff.ome_metadata)
-    except (ElementTree.ParseError, TypeError):
-        return None, ()
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
-        return None, ()
-    names = tuple(one.get("Name", "") for one in pixels.findall("{*}Channel"))
-    sizes = [_micrometres(pixels, axis) for axis in "XY"]
-    pixel = (sizes[0], sizes[1]) if all(0 < size < math.inf for size in sizes) else None
-    return pixel, names if all(names) else ()
-
-
-def _micrometres(pixels: ElementTree.Element, axis: str) -> float:
-    """A pixel's side, 0 where it is not said, or in a unit of no length."""
-    unit = _UNITS.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"), 0.0)
-    try:
-        return float(pixels.get(f"PhysicalSize{axis}", "0")) * unit
-    except ValueError:
-        return 0.0
-
-
-def _plane(path: Path, tiff: Any, view: View) -> Any:
-    """The page of an OME-TIFF's plane, or of a level of the first series.
-
-    Raises:
-        InputError: there is no such one.
-    """
-    levels = tiff.series[0].levels
-    if view.level >= len(levels):
-        raise no_such(path, f"level {view.level}", f"levels 0 to {len(levels) - 1}")
-    series, chosen = levels[view.level], dict(view.select)
-    names = [name for name in series.axes.lower() if name not in _PLANE_AXES]
-    lengths = series.shape[: len(names)]
-    known = dict(zip(names, lengths, strict=True))
-    if chosen and not tiff.is_ome:
-        raise no_such(path, "axes to select from", "an OME-TIFF", "--page takes one of its pages")
-    for name, index in chosen.items():
-        if index >= known.get(name, 0):
-            has = ", ".join(f"{axis} of {length}" for axis, length in known.items()) or "no axes"
-            raise no_such(path, f"{name}={index}", has)
-    if chosen:
-        at = int(np.ravel_multi_index([chosen.get(name, 0) for name in names], lengths))
-    elif view.page <= math.prod(lengths):
-        at = view.page - 1
-    else:
-        raise no_such_page(path, view.page, math.prod(lengths))
-    page = series.pages[at] if at < len(series.pages) else None
-    if page is None or page.parent is not tiff:
-        raise no_such(path, "that plane in the file", "one that is not in another file")
-    return page.aspage()
-
-
-def _pictures(pages: Any) -> list[int]:
-    """Numbers of the pages that are pictures of their own, the first one always."""
-    pictures = [0]
-    for number in range(1, len(pages)):
-        page = pages[number]
-        first = pages[0]
-        same = (page.imagelength, page.imagewidth) == (first.imagelength, first.imagewidth)
-        # smaller ones without a flag are overviews, too, as several writers leave them
-        larger = page.imagelength > first.imagelength or page.imagewidth > first.imagewidth
-        if (same or larger) and not page.subfiletype & (_REDUCED | _MASK):
-            pictures.append(number)
-    return pictures
-
-
 def straight(pixels: Pixels) -> Pixels:
     """Pixels (h, w, channels) whose colours are multiplied by the last channel, divided by it.
 
@@ -595,110 +494,3 @@ def straight(pixels: Pixels) -> Pixels:
     if pixels.dtype.kind != "f":
         colours = np.minimum(np.round(colours), top)
     return np.concatenate([colours.astype(pixels.dtype), pixels[..., -1:]], axis=2)
-
-
-def _alpha(page: Any) -> int | None:
-    """The kind of the alpha sample, which has to be the last, None where there is none."""
-    extra = [int(value) for value in page.extrasamples]
-    kinds = (_PREMULTIPLIED, _STRAIGHT)
-    last = bool(extra) and extra[-1] in kinds and not set(extra[:-1]) & set(kinds)
-    return extra[-1] if last else None
-
-
-def _value(page: Any, code: int, what: str, metadata: Metadata) -> Any:
-    """The value of a tag, None where there is none, or where it is too large to be read."""
-    tag = page.tags.get(code)
-    return tag.value if tag is not None and metadata.fits(what, tag.valuebytecount) else None
-
-
-def _xmp(page: Any, metadata: Metadata) -> bytes | None:
-    xmp = _value(page, 700, "XMP", metadata)
-    if isinstance(xmp, str):
-        return xmp.encode(errors="replace")
-    return bytes(xmp) if xmp else None
-
-
-def _stated_range(page: Any) -> tuple[float, float] | None:
-    """Lowest and highest sample by the tags SMinSampleValue and SMaxSampleValue."""
-    pair = page.tags.valueof(340), page.tags.valueof(341)
-    if pair[0] is None or pair[1] is None:
-        return None
-    low, high = float(np.min(pair[0])), float(np.max(pair[1]))
-    return (low, high) if np.isfinite([low, high]).all() and low < high else None
-
-
-def _kind(path: Path, page: Any) -> int:
-    """The photometric interpretation, after everything that is not handled was refused."""
-    photometric, samples = int(page.photometric), page.samplesperpixel
-    if photometric == _TRANSPARENCY:
-        photometric = _BLACK_IS_ZERO  # 1 is where the image is
-    name = getattr(page.photometric, "name", str(page.photometric))
-    if page.imagedepth > 1:
-        raise several(path, f"a TIFF volume of {page.imagedepth} planes")
-    expected = {
-        _WHITE_IS_ZERO: 1,
-        _BLACK_IS_ZERO: 1,
-        _PALETTE: 1,
-        _RGB: 3,
-        _YCBCR: 3,
-        _SEPARATED: 4,
-        _CIELAB: 3,
-        _ICCLAB: 3,
-    }
-    if photometric not in expected:
-        raise kind_of_pixels(path, f"a TIFF of photometric interpretation {name}")
-    plain = samples == expected[photometric]
-    if not plain and (photometric not in (_BLACK_IS_ZERO, _RGB) or samples < expected[photometric]):
-        raise kind_of_pixels(path, f"a TIFF of {samples} samples per pixel ({name})")
-    if photometric == _SEPARATED and page.tags.valueof(332, 1) != 1:
-        raise kind_of_pixels(path, "a TIFF of inks other than CMYK")
-    bits, sample_format = page.bitspersample, int(page.sampleformat)
-    integer = sample_format == 1 and bits in (1, 2, 4, 8, 12, 16, 32)
-    integer |= sample_format == 2 and bits in (8, 16, 32) and photometric in _PLAIN
-    if (bits < 8 and (samples > 1 or not plain)) or (bits > 8 and photometric == _PALETTE):
-        integer = False
-    floating = (
-        sample_format == 3 and bits in (16, 32, 64) and photometric in (*_PLAIN, _WHITE_IS_ZERO)
-    )
-    if photometric in (_CIELAB, _ICCLAB):
-        # the sign of a* and b* goes without saying, and is said now and then
-        integer = sample_format in (1, 2) and bits in (8, 16)
-        floating = sample_format == 3 and bits == 32 and photometric == _CIELAB
-    if photometric == _YCBCR:
-        integer, floating = sample_format == 1 and bits == 8, False
-    if page.dtype is None or not (integer or floating):
-        kind = {1: "unsigned", 2: "signed", 3: "float"}.get(sample_format, "unknown")
-        raise kind_of_pixels(path, f"{kind} samples of {bits} bits ({name})")
-    return photometric
-
-
-def _colours(page: Any, photometric: int) -> Pixels | None:
-    """Table (values, channels) of uint8 for palettes and less than 8 bits, None for all others."""
-    bits = page.bitspersample
-    if photometric == _PALETTE:
-        colours = np.asarray(page.colormap).T
-        # the specification has 16 bits; some writers put 8
-        table = (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
-        return table[:, :1] if bool((table == table[:, :1]).all()) else table
-    if bits >= 8:
-        return None
-    top = (1 << bits) - 1
-    ramp: Pixels = (np.arange(top + 1) * (255 // top)).astype(np.uint8)[:, np.newaxis]
-    return ramp[::-1] if photometric == _WHITE_IS_ZERO else ramp
-
-
-def _georeference(page: Any, metadata: Metadata) -> Georeference | None:
-    """Of an upright image: nobody turns a map by a tag."""
-    if page.tags.valueof(274, 1) != 1:
-        return None
-    values = {code: _value(page, code, "georeferencing", metadata) for code in CODES}
-    return Georeference.from_tags(values)
-
-
-def _resolution(page: Any) -> tuple[float, float] | None:
-    unit = int(page.tags.valueof(296, 2))
-    scale = {2: 1.0, 3: 2.54}.get(unit)
-    pair = page.tags.valueof(282), page.tags.valueof(283)
-    if scale is None or not all(value and value[0] and value[1] for value in pair):
-        return None
-    return pair[0][0] / pair[0][1] * scale, pair[1][0] / pair[1][1] * scale
