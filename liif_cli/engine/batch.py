@@ -11,13 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 
 from liif_cli.engine.claims import Claims
@@ -40,10 +38,9 @@ from liif_cli.engine.notices import Notices
 from liif_cli.engine.outputs import Outputs
 from liif_cli.engine.pool import JobThreads
 from liif_cli.engine.record import (
-    OutputState,
     Record,
 )
-from liif_cli.engine.results import BatchReport, one_line
+from liif_cli.engine.results import BatchReport
 from liif_cli.engine.run import ALL_TASKS
 from liif_cli.engine.sampling import render_array
 from liif_cli.engine.schedule import Scheduler, Settled
@@ -84,37 +81,6 @@ log = logging.getLogger(__name__)
 
 ALWAYS = TimeWindow()
 """A batch without a time at which it ends."""
-
-
-@dataclass(frozen=True)
-class PlannedImage:
-    """One image of a dry run: a plan, or the reason why there is none.
-
-    ``decoded``: planning had to, and a run that renders it would not have to do it again.
-    """
-
-    input: Path
-    plan: RenderPlan | None = None
-    info: ImageInfo | None = None
-    error: str | None = None
-    skipped: bool = False
-    decoded: bool = False
-
-
-@dataclass(frozen=True)
-class PlannedBatch:
-    """A dry run, and what it took.
-
-    ``start`` is the seconds from the start of the process until everything was loaded, and
-    ``seconds`` those of planning; ``workers`` are the threads of a batch, ``left_out`` files that
-    look like images and are not read.
-    """
-
-    images: list[PlannedImage]
-    start: float
-    seconds: float
-    workers: int
-    left_out: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -460,44 +426,6 @@ def run_batch(
         )
     )
     return report
-
-
-def plan_batch(
-    input: Path | Sequence[Path],
-    output: Path,
-    spec: RenderSpec,
-    *,
-    suffix: str = "",
-    listen: Listener,
-) -> PlannedBatch:
-    """Plan a file or a folder without doing anything.
-
-    Raises:
-        LiifError: nothing could be started (see ``Batch``).
-    """
-    batch = Batch(input, output, spec, suffix=suffix, listen=listen, write=False)
-    begun, start = time.monotonic(), time.time() - psutil.Process().create_time()
-    batch.notices.of_sizes(batch.pairs, batch.opened)
-    planned = []
-    for pair in batch.pairs:
-        try:
-            draft = batch.draft(pair)
-            plan, state = draft.plan, batch.outputs.state(draft.plan)
-            if not draft.looked:
-                with closing(open_source(pair.input, plan.view)) as source:
-                    plan, state = batch.outputs.look(plan, state, source)
-            skipped = state is OutputState.FINISHED
-            if not skipped:
-                batch.notices.of_dropped(draft.info, plan)
-            planned.append(
-                PlannedImage(
-                    pair.input, plan, draft.info, skipped=skipped, decoded=not draft.looked
-                )
-            )
-        except Exception as error:
-            planned.append(PlannedImage(pair.input, error=one_line(error)))
-    seconds = time.monotonic() - begun
-    return PlannedBatch(planned, start, seconds, batch.machine.workers, tuple(batch.left_out))
 
 
 def _check_cleanup(spec: RenderSpec, loaded: LoadedModel) -> None:

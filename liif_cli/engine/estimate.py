@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from liif_cli.engine.batch import PlannedBatch
+from liif_cli.engine.dryrun import PlannedBatch
 from liif_cli.engine.probe import render_seconds
 from liif_cli.geometry.window import Window
 from liif_cli.io import exporter_for, open_source

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-from liif_cli.engine.batch import PlannedImage, plan_batch
+from liif_cli.engine.dryrun import PlannedImage, plan_batch
 from liif_cli.engine.estimate import estimate_batch
 from liif_cli.errors import EXIT_FAILED, EXIT_OK
 from liif_cli.plan.disk import batch_disk

@@ -14,7 +14,8 @@ import zarr
 from PIL import Image
 
 from liif_cli.engine import run
-from liif_cli.engine.batch import BatchReport, plan_batch, upscale_batch
+from liif_cli.engine.batch import BatchReport, upscale_batch
+from liif_cli.engine.dryrun import plan_batch
 from liif_cli.engine.events import ImageFailed, ImageSkipped, PlanMade, TaskDone, Warned
 from liif_cli.engine.sampling import render_array
 from liif_cli.errors import CheckpointError, RenderError, UsageError

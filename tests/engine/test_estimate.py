@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from liif_cli.engine.batch import plan_batch, upscale_batch
+from liif_cli.engine.batch import upscale_batch
+from liif_cli.engine.dryrun import plan_batch
 from liif_cli.engine.estimate import BatchEstimate, ImageEstimate, estimate_batch
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.io import EXPORTERS, exporter_for

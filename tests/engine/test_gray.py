@@ -16,7 +16,8 @@ import zarr
 from PIL import Image
 
 from liif_cli.engine import batch as engine
-from liif_cli.engine.batch import plan_batch, upscale_batch
+from liif_cli.engine.batch import upscale_batch
+from liif_cli.engine.dryrun import plan_batch
 from liif_cli.engine.events import PlanMade
 from liif_cli.geometry.size import SizeRequest
 from liif_cli.geometry.window import Window
