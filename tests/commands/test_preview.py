@@ -94,3 +94,19 @@ def test_the_page_that_was_asked_for_is_shown(tmp_path: Path) -> None:
         pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
         assert ((pixels[..., seen] > 200) & (pixels[..., not_seen] < 50)).sum() > 1000
         assert not ((pixels[..., not_seen] > 200) & (pixels[..., seen] < 50)).any()
+
+
+def test_the_level_that_was_asked_for_is_shown(tmp_path: Path) -> None:
+    full, reduced = np.zeros((120, 160, 3), np.uint8), np.zeros((60, 80, 3), np.uint8)
+    full[..., 0], reduced[..., 2] = 250, 250
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(full, photometric="rgb", subifds=1)
+        tiff.write(reduced, photometric="rgb", subfiletype=1)
+    words = ["upscale", tmp_path / "a.tif", tmp_path / "o.tif", "-s", "2", "-m", "bicubic"]
+    for level, seen, not_seen in ((0, 0, 2), (1, 2, 0)):
+        sheet = tmp_path / f"{level}.png"
+        done = run(*words, "--level", level, "--preview", sheet)
+        assert done.exit_code == 0, done.output
+        pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
+        assert ((pixels[..., seen] > 200) & (pixels[..., not_seen] < 50)).sum() > 1000
+        assert not ((pixels[..., not_seen] > 200) & (pixels[..., seen] < 50)).any()

@@ -345,6 +345,19 @@ def test_a_dry_run_knows_it(
     assert decoded == [source]
 
 
+@pytest.mark.parametrize(("page", "gray"), [(1, False), (2, True)])
+def test_a_dry_run_looks_at_the_page_that_was_asked_for(
+    tmp_path: Path, events: Events, page: int, gray: bool
+) -> None:
+    pages = np.stack([rgb(plane())] * 2)
+    pages[0, 3, 4, 0] ^= 1
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="rgb")
+    spec = spec_of(page=page)
+    (planned,) = plan_batch(tmp_path / "a.tif", tmp_path / "o.png", spec, listen=events).images
+    assert planned.plan is not None
+    assert planned.plan.gray is gray
+
+
 def record_of(output: Path) -> Path:
     return output.parent / ".liif" / f"{output.name}.json"
 

@@ -159,6 +159,9 @@ def test_damage_in_a_bucket_is_found(tmp_path: Path, server: Server) -> None:
     data[-20] ^= 1
     path.put(bytes(data))
     assert "damaged" in run("verify", f"{BUCKET}/out", code=1).output
+    path.unlink()
+    # its record is still there
+    assert "missing" in run("verify", f"{BUCKET}/out", code=1).output
 
 
 @pytest.mark.parametrize("name", ["out.zarr", pytest.param("out.tif", marks=pytest.mark.slow)])
