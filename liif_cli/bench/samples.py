@@ -242,7 +242,7 @@ def _page() -> Floats:
 
 
 def _zone_plate() -> Floats:
-    """A zone plate, 256 x 256: local frequency grows with the radius up to 0.5 cycles a pixel."""
+    """A zone plate, 256 x 256: local frequency grows with the radius up to 0.5 cycles per pixel."""
     y, x = _centres(256, 256)
     radius = np.hypot(y - 128, x - 128)
     # phase pi f r: the frequency, its derivative over 2 pi, is 0.45 cycles a pixel at r = 128

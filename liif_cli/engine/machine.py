@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,6 +20,13 @@ from liif_cli.plan.spec import Machine, RenderSpec
 ACCELERATOR_WORKERS = 2
 """On an accelerator one thread computes while another reads and compresses."""
 
+_COUNTS: dict[str, Callable[[], int]] = {
+    "cpu": lambda: 1,
+    "cuda": lambda: torch.cuda.device_count(),
+    "mps": lambda: int(torch.backends.mps.is_available()),
+}
+"""How many devices there are, by their type."""
+
 
 def resolve_device(name: str) -> torch.device:
     """The device of "auto", "cpu", "cuda", "cuda:N" or "mps" (Apple's GPU, which auto leaves out).
@@ -33,12 +40,11 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(f"{name}:0" if name in ("cuda", "mps") else name)
     except RuntimeError:
         device = None
-    if device is None or device.type not in ("cpu", "cuda", "mps"):
+    if device is None or device.type not in _COUNTS:
         raise UsageError("--device", got=repr(name), expected="auto, cpu, cuda, cuda:N or mps")
-    cuda = device.type == "cuda"
-    count = torch.cuda.device_count() if cuda else int(_is_there(device))
+    count = _COUNTS[device.type]()
     if (device.index or 0) >= count:
-        kind = "CUDA" if cuda else "MPS"
+        kind = device.type.upper()
         raise UsageError(
             "--device",
             got=name,
@@ -48,10 +54,6 @@ def resolve_device(name: str) -> torch.device:
             cure="use --device auto",
         )
     return device
-
-
-def _is_there(device: torch.device) -> bool:
-    return device.type == "cpu" or torch.backends.mps.is_available()
 
 
 AUTOMATIC = ("fp32", "bf16x3")

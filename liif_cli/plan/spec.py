@@ -112,7 +112,7 @@ class ModelCost:
         radius: (rows, cols) LR pixels that an output pixel depends on, either side.
         encode_bytes: peak bytes of encoding, per LR pixel.
         latent_bytes: bytes of the latent and of making it, per LR pixel.
-        encode_macs: multiply-adds of encoding, an LR pixel.
+        encode_macs: multiply-adds of encoding, per LR pixel.
         query_macs: multiply-adds per output pixel.
         query_bytes: peak bytes of one tile's query, its result included.
         exact_tiling: False when a pixel depends on the tile it is rendered in.

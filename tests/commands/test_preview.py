@@ -82,6 +82,13 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     assert run(*words, "--preview", tmp_path / "s.png", "--at", "middle").exit_code == 2
 
 
+def assert_shows(sheet: Path, seen: int, not_seen: int) -> None:
+    """One channel's colour is on the sheet, and another one's is not."""
+    pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
+    assert ((pixels[..., seen] > 200) & (pixels[..., not_seen] < 50)).sum() > 1000
+    assert not ((pixels[..., not_seen] > 200) & (pixels[..., seen] < 50)).any()
+
+
 def test_the_page_that_was_asked_for_is_shown(tmp_path: Path) -> None:
     pages = np.zeros((2, 60, 80, 3), np.uint8)
     pages[0, ..., 0], pages[1, ..., 2] = 250, 250
@@ -91,9 +98,7 @@ def test_the_page_that_was_asked_for_is_shown(tmp_path: Path) -> None:
         sheet = tmp_path / f"{page}.png"
         done = run(*words, "--page", page, "--preview", sheet)
         assert done.exit_code == 0, done.output
-        pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
-        assert ((pixels[..., seen] > 200) & (pixels[..., not_seen] < 50)).sum() > 1000
-        assert not ((pixels[..., not_seen] > 200) & (pixels[..., seen] < 50)).any()
+        assert_shows(sheet, seen, not_seen)
 
 
 def test_the_level_that_was_asked_for_is_shown(tmp_path: Path) -> None:
@@ -107,6 +112,4 @@ def test_the_level_that_was_asked_for_is_shown(tmp_path: Path) -> None:
         sheet = tmp_path / f"{level}.png"
         done = run(*words, "--level", level, "--preview", sheet)
         assert done.exit_code == 0, done.output
-        pixels = np.asarray(Image.open(sheet).convert("RGB")).astype(int)
-        assert ((pixels[..., seen] > 200) & (pixels[..., not_seen] < 50)).sum() > 1000
-        assert not ((pixels[..., not_seen] > 200) & (pixels[..., seen] < 50)).any()
+        assert_shows(sheet, seen, not_seen)

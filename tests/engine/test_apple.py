@@ -101,6 +101,8 @@ def test_half_precision(precision: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_it_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no MPS device here"):
         resolve_device("mps")
+    with pytest.raises(UsageError, match="one of 1 CPU devices"):
+        resolve_device("cpu:1")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "get_name", lambda: "Apple M2")
     device = resolve_device("mps")

@@ -25,7 +25,7 @@ def codec_workers() -> int:
 
 
 def pixel_bytes(pixels: PixelReader) -> int:
-    """Bytes a pixel."""
+    """Bytes per pixel."""
     return pixels.channels * np.dtype(pixels.dtype).itemsize
 
 

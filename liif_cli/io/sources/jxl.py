@@ -253,7 +253,7 @@ def _skip_preview(bits: _Bits) -> None:
 
 
 def _depth(bits: _Bits) -> tuple[int, bool]:
-    """Bits a sample, and whether they are floats."""
+    """Bits per sample, and whether they are floats."""
     if not bits.flag():
         return bits.number(((8, 0), (10, 0), (12, 0), (1, 6))), False
     depth = bits.number(((32, 0), (16, 0), (24, 0), (1, 6)))

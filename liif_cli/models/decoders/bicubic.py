@@ -52,7 +52,7 @@ class Bicubic(nn.Module):
         return result
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
-        """Three numbers a pixel."""
+        """Three numbers per pixel."""
         return 4 * 3
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:

@@ -117,7 +117,7 @@ class LIIF(LocalEnsemble):
         return 4 * (planes + blocks)
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
-        """The first layer a code; the others a pixel and member."""
+        """The first layer per code; the others per pixel and member."""
         first, *others = self.imnet.linears
         return (
             self.code_channels * first.out_features,

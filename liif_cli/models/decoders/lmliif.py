@@ -127,7 +127,7 @@ class LMLIIF(LocalEnsemble):
         return 4 * numbers
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
-        """The latent MLP a code; the render MLP a pixel and member."""
+        """The latent MLP per code; the render MLP per pixel and member."""
         latent = sum(layer.weight.numel() for layer in self.latent.linears)
         return latent, self.members_per_pixel * sum(
             layer.weight.numel() for layer in self.render.linears

@@ -104,7 +104,7 @@ class MetaSR(nn.Module):
     def prepare(
         self, image: torch.Tensor, feat: torch.Tensor, cell: tuple[float, float]
     ) -> MetaSRLatent:
-        """Pads feat; the codes' matrices are made block by block, because they take 3 KB a code."""
+        """Pads feat; the codes' matrices are made block by block: they take 3 KB per code."""
         first = self.imnet.linears[0]
         bias = first.bias + first.weight[:, 2] * (cell[0] / 2)
         padded = F.pad(feat[0].permute(1, 2, 0), (0, 0, 1, 1, 1, 1))

@@ -30,7 +30,7 @@ class Nearest(nn.Module):
         return latent.index_select(0, row).index_select(1, col)
 
     def latent_bytes_per_code(self, scale: tuple[float, float]) -> int:
-        """Three numbers a pixel."""
+        """Three numbers per pixel."""
         return 4 * 3
 
     def query_bytes(self, height: int, width: int, scale: tuple[float, float]) -> int:
@@ -39,5 +39,5 @@ class Nearest(nn.Module):
         return 4 * 3 * height * (width + lr_width)
 
     def macs(self, scale: tuple[float, float]) -> tuple[int, int]:
-        """A copy of three numbers a pixel."""
+        """A copy of three numbers per pixel."""
         return 0, 3

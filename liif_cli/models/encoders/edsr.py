@@ -173,7 +173,7 @@ class EDSR(nn.Module):
         return F.relu(self.told(cleanup[:, None].to(self.told.linears[0].weight.dtype) / 100))
 
     def bytes_per_pixel(self) -> int:
-        """Peak bytes of float32 activations an LR pixel: shallow, a block's input, two inside."""
+        """Peak bytes of float32 activations per LR pixel: shallow, a block's input, two inside."""
         return 4 * 4 * self.channels
 
     @property

@@ -93,7 +93,7 @@ class RDN(nn.Module):
         return fused
 
     def bytes_per_pixel(self) -> int:
-        """Peak bytes of float32 activations an LR pixel.
+        """Peak bytes of float32 activations per LR pixel.
 
         Every block's output is kept for the fusion; on top come a block's concatenations, the one
         read and the one written, or all outputs once more as one tensor.
